@@ -79,14 +79,14 @@ class Exercise:
 
     Example:
         >>> sessions = Exercise(
-        ...     answer="sessions", correct=lambda answer: answer == 3, because="Two long gaps make three sessions.",
-        ...     misconceptions=[Misconception("You counted the gaps.", lambda answer: answer == 2, example=2)],
-        ...     hints=["Draw the gaps.", "A gap separates two sessions."], solution="sessions = gaps + 1",
+        ...     answer="sessions", correct=lambda answer: answer == 3, because="Two gaps make three sessions.",
+        ...     misconceptions=(Misconception("You counted the gaps.", lambda answer: answer == 2, example=2),),
+        ...     hints=("Draw the gaps.", "A gap separates two sessions."), solution="sessions = gaps + 1",
         ...     given={"gaps": 2})
         >>> sessions.check(2)
         Not yet. You counted the gaps.
         >>> sessions.check(sessions.solve())
-        Right. Two long gaps make three sessions.
+        Right. Two gaps make three sessions.
     """
 
     answer: str
@@ -135,8 +135,9 @@ class Exercise:
 
     def help(self):
         """Show all hints and the solution, each folded behind its own line, for a page without a kernel."""
-        folded = [(f"Hint {number}", f"<p>{_inline(hint)}</p>") for number, hint in enumerate(self.hints, start=1)]
-        return Folded((*folded, ("Solution", _code(self.solution))), plain=f"{len(self.hints)} hints, 1 solution")
+        hints = [(f"Hint {n}", f"<p>{_inline(hint)}</p>") for n, hint in enumerate(self.hints, start=1)]
+        solution = ("Solution", _code(self.solution))
+        return Folded((*hints, solution), plain=f"{len(hints)} hints, 1 solution")
 
     def solve(self):
         """Run the solution and return the answer that it defines.
@@ -147,7 +148,8 @@ class Exercise:
         names = dict(self.given)
         exec(compile(self.solution, "<solution>", "exec"), names)  # the course's own source, never a reader's
         if self.answer not in names:
-            raise NameError(f"the solution must define {self.answer!r}; it defines {_defined(names, self.given)}")
+            defined = sorted(set(names) - set(self.given) - {"__builtins__"})
+            raise NameError(f"the solution must define {self.answer!r}; it defines {defined}")
         return names[self.answer]
 
 
@@ -177,7 +179,7 @@ class Question:
             raise ValueError(f"question {self.text!r} has {right} right options, expected exactly 1")
         for option in self.options:
             if not option.explanation.strip():
-                raise ValueError(f"option {option.text!r} of question {self.text!r} has no explanation: add one")
+                raise ValueError(f"option {option.text!r} of {self.text!r} has no explanation: add one")
 
 
 @dataclass(frozen=True)
@@ -269,7 +271,7 @@ def compare(guess, measured, unit="", digits=3):
         digits: significant digits shown.
 
     Returns:
-        Feedback; `passed` if the words agree, or if the numbers differ by at most a tenth of the measured one.
+        Feedback; `passed` if the words agree, or if the numbers differ by at most a tenth of `measured`.
 
     Example:
         >>> compare(60, 48, unit="sessions")
@@ -282,7 +284,8 @@ def compare(guess, measured, unit="", digits=3):
         return Feedback("No guess.", f"We measured {found}; next time, write down a guess first.")
     if not _is_number(measured):
         agree = str(guess).strip().casefold() == str(measured).strip().casefold()
-        return Feedback("As you said." if agree else "A surprise.", f"You guessed {guess}, we found {found}.", agree)
+        heading = "As you said." if agree else "A surprise."
+        return Feedback(heading, f"You guessed {guess}, we found {found}.", agree)
     if not _is_number(guess):
         return Feedback("A number, please.", f"You guessed {guess!r}; we measured {found}.")
     error = guess - measured
@@ -294,8 +297,9 @@ def compare(guess, measured, unit="", digits=3):
 
 
 def _is_blank(answer):
-    parts = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, tuple | list) else ()
-    return answer is None or answer is Ellipsis or any(part is Ellipsis for part in parts)
+    parts = list(answer.values()) if isinstance(answer, dict) else answer
+    unfinished = isinstance(parts, tuple | list) and any(part is Ellipsis for part in parts)
+    return answer is None or answer is Ellipsis or unfinished
 
 
 def _noticing_stubs(answer):
@@ -314,7 +318,7 @@ def _noticing_stubs(answer):
 
 
 def _not_answered():
-    return Feedback("Not answered yet.", "Replace the dots (`...`) and run the cell again; `hint(1)` gets you started.")
+    return Feedback("Not answered yet.", "Replace the dots (`...`), run the cell again; `hint(1)` helps.")
 
 
 def _shows(misconception, answer):
@@ -322,10 +326,6 @@ def _shows(misconception, answer):
         return bool(misconception.when(answer))
     except Exception:  # an answer of another kind cannot show this misconception
         return False
-
-
-def _defined(names, given):
-    return sorted(set(names) - set(given) - {"__builtins__"})
 
 
 def _lettered(question):

@@ -14,7 +14,7 @@ def mean_exercise():
         correct=lambda mean: mean([1, 2, 6]) == 3,
         because="The sum over the count.",
         misconceptions=(
-            Misconception("That is the median <b>.", lambda mean: mean([1, 2, 6]) == 2, example=lambda v: sorted(v)[1]),
+            Misconception("The median <b>.", lambda mean: mean([1, 2, 6]) == 2, example=lambda v: sorted(v)[1]),
             Misconception("That is the sum.", lambda mean: mean([1, 2, 6]) == 9, example=sum),
         ),
         hints=("Think of `sum`.", "Divide."),
@@ -29,7 +29,8 @@ def mean_exercise():
 @pytest.fixture
 def quiz():
     wrong = Option("never <ever>", "It does & often.")
-    return Quiz((Question("Does transfer `hurt`?", (wrong, Option("sometimes", "See the shift.", correct=True))),))
+    right = Option("sometimes", "See the shift.", correct=True)
+    return Quiz((Question("Does transfer `hurt`?", (wrong, right)),))
 
 
 def unfinished(values):
@@ -121,7 +122,7 @@ def test_a_question_needs_exactly_one_right_option(right):
 
 
 def test_an_option_needs_an_explanation():
-    with pytest.raises(ValueError, match="'no' of question 'Q.' has no explanation"):
+    with pytest.raises(ValueError, match="'no' of 'Q.' has no explanation"):
         Question("Q?", (Option("yes", "because", correct=True), Option("no", " ")))
 
 
