@@ -79,8 +79,8 @@ class Exercise:
 
     Example:
         >>> sessions = Exercise(
-        ...     answer="sessions", correct=lambda answer: answer == 3, because="Two gaps make three sessions.",
-        ...     misconceptions=(Misconception("You counted the gaps.", lambda answer: answer == 2, example=2),),
+        ...     answer="sessions", correct=lambda n: n == 3, because="Two gaps make three sessions.",
+        ...     misconceptions=(Misconception("You counted the gaps.", lambda n: n == 2, example=2),),
         ...     hints=("Draw the gaps.", "A gap separates two sessions."), solution="sessions = gaps + 1",
         ...     given={"gaps": 2})
         >>> sessions.check(2)

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.course.exercises import Exercise, Feedback, Misconception, Option, Question, Quiz, compare, predict
+from helpers.course.exercises import (
+    Exercise, Feedback, Misconception, Option, Question, Quiz, compare, predict,
+)
 
 
 @pytest.fixture
@@ -14,7 +16,7 @@ def mean_exercise():
         correct=lambda mean: mean([1, 2, 6]) == 3,
         because="The sum over the count.",
         misconceptions=(
-            Misconception("The median <b>.", lambda mean: mean([1, 2, 6]) == 2, example=lambda v: sorted(v)[1]),
+            Misconception("The median <b>.", lambda mean: mean([1, 2, 6]) == 2, lambda v: sorted(v)[1]),
             Misconception("That is the sum.", lambda mean: mean([1, 2, 6]) == 9, example=sum),
         ),
         hints=("Think of `sum`.", "Divide."),
