@@ -1,0 +1,5 @@
+"""Event logs made ready for a model: read, cleaned, cut into sessions, split with nothing leaking from the future."""
+
+from helpers._lazy import lazily
+
+__getattr__, __dir__ = lazily(__name__, __path__)

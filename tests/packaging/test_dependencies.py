@@ -1,0 +1,103 @@
+"""pyproject.toml, the lock, environment.yml and the imports tell the same story."""
+
+import ast
+import json
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+LOCAL = {"helpers", "exercises", "tests", "tools", *(path.stem for path in (ROOT / "tools").glob("*.py"))}
+
+COURSE = [Requirement(line) for line in PROJECT["dependencies"]]
+TESTS = [Requirement(line) for line in PROJECT["optional-dependencies"]["test"]]
+ENTRIES = [entry.replace("\\\n", " ") for entry in re.split(r"\n(?=\S)", LOCK.strip())]
+PINS = {}
+for entry in ENTRIES:
+    pinned = Requirement(entry.split(" --hash")[0])
+    PINS.setdefault(canonicalize_name(pinned.name), []).append(pinned)
+
+
+def source_of(path):
+    """Return the Python of a file; of a notebook, that of its code cells without magics."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    return re.sub(r"^(\s*)[%!].*$", r"\1pass", "\n".join("".join(cell["source"]) for cell in cells), flags=re.MULTILINE)
+
+
+def modules_of(path):
+    """Return the top-level names of the third-party modules that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(source_of(path))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module.split(".")[0])
+    return names - LOCAL - set(sys.stdlib_module_names)
+
+
+def undeclared(folders, suffixes, requirements):
+    """Return 'file: module' for every import whose distribution is not required."""
+    declared = {canonicalize_name(requirement.name) for requirement in requirements}
+    owners = packages_distributions()
+    paths = [path for folder in folders for suffix in suffixes for path in sorted((ROOT / folder).rglob(f"*{suffix}"))]
+    return [
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in paths if ".ipynb_checkpoints" not in path.parts
+        for module in sorted(modules_of(path))
+        if not declared & set(map(canonicalize_name, owners.get(module, [])))
+    ]
+
+
+@pytest.mark.parametrize("requirement", COURSE + TESTS, ids=str)
+def test_the_lock_holds_a_version_that_fits_each_dependency(requirement):
+    pins = PINS.get(canonicalize_name(requirement.name), [])
+    assert pins, f"{requirement.name} is not in requirements.lock: run `make lock`"
+    for pin in pins:
+        (exact,) = pin.specifier
+        assert exact.operator == "==" and requirement.specifier.contains(exact.version)
+
+
+def test_every_entry_of_the_lock_is_pinned_and_hashed():
+    assert len(ENTRIES) > 100
+    for entry in ENTRIES:
+        assert re.match(r"[a-zA-Z0-9._-]+==[\w.!+]+( ; .+?)?( +--hash=sha256:[0-9a-f]{64})+\s*$", entry), entry[:80]
+
+
+def test_the_lock_names_no_host():
+    assert not re.search(r"://|\s@\s|^-", LOCK, re.MULTILINE)
+
+
+def test_conda_takes_a_python_that_the_project_allows_and_the_same_lock():
+    (python,) = [Requirement(line) for line in ENVIRONMENT["dependencies"] if str(line).startswith("python")]
+    assert python.specifier == SpecifierSet(PROJECT["requires-python"])
+    assert ENVIRONMENT["name"] == PROJECT["name"]
+    assert {"pip": ["-r requirements.lock"]} in ENVIRONMENT["dependencies"] and "pip" in ENVIRONMENT["dependencies"]
+
+
+def test_what_readers_run_imports_only_what_the_course_declares():
+    assert undeclared(["helpers", "notebooks"], [".py", ".ipynb"], COURSE) == []
+
+
+def test_what_authors_run_imports_only_what_the_project_declares():
+    assert undeclared(["tools", "tests"], [".py"], COURSE + TESTS) == []
+
+
+def test_an_undeclared_import_would_be_seen(tmp_path):
+    path = tmp_path / "lesson.ipynb"
+    cell = {"cell_type": "code", "source": ["%matplotlib inline\n", "import os, sklearn.svm\n", "from yaml import load"]}
+    path.write_text(json.dumps({"cells": [cell, {"cell_type": "markdown", "source": ["import this"]}]}))
+    assert modules_of(path) == {"sklearn", "yaml"}

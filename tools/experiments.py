@@ -1,0 +1,69 @@
+"""Measure the large tables of data/results again: notebooks with FULL = True, one after another.
+
+    python tools/experiments.py [07]
+
+A table keeps the rows that it has, as long as settings and code are those that made them: stop with Ctrl-C whenever
+you like, and start again.
+"""
+
+import argparse
+import contextlib
+import logging
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import papermill
+from papermill.exceptions import PapermillExecutionError
+
+from notebooks import ANSI, NOTEBOOKS, NotebookFailure, find, quiet, read, tags
+
+
+def has_experiments(notebook):
+    """Tell whether the parameters cell of a notebook has a FULL to switch on."""
+    cells = [cell.source for cell in notebook.cells if "parameters" in tags(cell)]
+    return any(re.search(r"^FULL\s*=", source, re.MULTILINE) for source in cells)
+
+
+def measure(path, folder=NOTEBOOKS):
+    """Run one notebook with FULL = True; what it prints is shown at once, the executed copy is thrown away."""
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            papermill.execute_notebook(
+                str(path), str(Path(scratch) / path.name), parameters={"FULL": True}, cwd=str(folder),
+                kernel_name="python3", log_output=True, progress_bar=False,
+            )
+        except PapermillExecutionError as error:
+            raise NotebookFailure(ANSI.sub("", f"{path.stem} failed:\n{error}")) from None
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebook", nargs="?", help="the number or the name of a notebook; without it, all")
+    chosen = parser.parse_args(arguments)
+    quiet(os.environ)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        paths = [path for path in find(chosen.notebook) if has_experiments(read(path))]
+        if not paths:
+            raise NotebookFailure("nothing to measure: no parameters cell has FULL = False")
+        for path in paths:
+            start = time.perf_counter()
+            print(f"{path.stem}: measuring", flush=True)
+            measure(path)
+            print(f"{path.stem}: {(time.perf_counter() - start) / 60:.1f} min", flush=True)
+    except NotebookFailure as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the rows that were measured are kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())
