@@ -358,9 +358,11 @@ def _details(summary, body):
 
 def _question_html(number, question):
     options = "\n".join(
-        _details(f"({letter}) {option.text}",
-                 f"<p><strong>{'Right.' if option.correct else 'Not this one.'}</strong> "
-                 f"{_inline(option.explanation)}</p>")
+        _details(
+            f"({letter}) {option.text}",
+            f"<p><strong>{'Right.' if option.correct else 'Not this one.'}</strong> "
+            f"{_inline(option.explanation)}</p>",
+        )
         for letter, option in _lettered(question)
     )
     return f'<div style="{_BOX}"><p><strong>{number}.</strong> {_inline(question.text)}</p>\n{options}</div>'

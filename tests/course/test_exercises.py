@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.course.exercises import (
-    Exercise, Feedback, Misconception, Option, Question, Quiz, compare, predict,
+    Exercise,
+    Feedback,
+    Misconception,
+    Option,
+    Question,
+    Quiz,
+    compare,
+    predict,
 )
 
 
@@ -124,7 +131,7 @@ def test_a_question_needs_exactly_one_right_option(right):
 
 
 def test_an_option_needs_an_explanation():
-    with pytest.raises(ValueError, match="'no' of 'Q.' has no explanation"):
+    with pytest.raises(ValueError, match=r"'no' of 'Q.' has no explanation"):
         Question("Q?", (Option("yes", "because", correct=True), Option("no", " ")))
 
 
