@@ -1,7 +1,7 @@
 """Numbers that judge predictions: classes, probabilities, and rankings of the full catalogue.
 
-Targets always come first, as in scikit-learn. A ranking is judged in two steps: `target_ranks` turns scores into
-the rank of each true next item, and `hit_rate`, `ndcg` and `mrr` average over those ranks.
+Targets always come first, as in scikit-learn. A ranking is judged in two steps: `target_ranks` turns scores
+into the rank of each true next item, and `hit_rate`, `ndcg` and `mrr` average over those ranks.
 """
 
 from operator import index
@@ -29,7 +29,7 @@ class Calibration(NamedTuple):
     error: float
 
 
-# Classes ------------------------------------------------------------------------------------------------------
+# Classes ----------------------------------------------------------------------------------------------------
 
 
 def accuracy(targets, predictions) -> float:
@@ -60,12 +60,14 @@ def precision(targets, predictions, average="binary", positive=1) -> float:
         positive: the label of the class in question; "macro" ignores it.
 
     Raises:
-        ValueError: if the input is empty, holds missing values, differs in shape, or has more than two classes
-            with `average="binary"`.
+        ValueError: if the input is empty, holds missing values, differs in shape, or has more than two
+            classes with `average="binary"`.
 
     Example:
-        >>> precision([1, 0, 1, 1], [1, 1, 0, 1]), precision(["a", "b", "c"], ["a", "b", "b"], average="macro")
-        (0.6666666666666666, 0.5)
+        >>> precision([1, 0, 1, 1], [1, 1, 0, 0])
+        0.5
+        >>> precision(["a", "b", "c"], ["a", "b", "b"], average="macro")
+        0.5
     """
     hits, predicted, _ = _class_counts(targets, predictions, average, positive)
     return _mean_ratio(hits, predicted)
@@ -97,7 +99,7 @@ def f1(targets, predictions, average="binary", positive=1) -> float:
     return _mean_ratio(2 * hits, predicted + actual)
 
 
-# Scores and probabilities -------------------------------------------------------------------------------------
+# Scores and probabilities -----------------------------------------------------------------------------------
 
 
 def roc_auc(targets, scores) -> float:
@@ -163,8 +165,10 @@ def log_loss(targets, probabilities) -> float:
         ValueError: if the input is empty, holds NaN, does not fit together, or is no probability.
 
     Example:
-        >>> round(log_loss([1, 0], [0.8, 0.4]), 3), round(log_loss([2, 0], [[0.1, 0.1, 0.8], [0.5, 0.5, 0]]), 3)
-        (0.367, 0.458)
+        >>> round(log_loss([1, 0], [0.8, 0.4]), 3)
+        0.367
+        >>> round(log_loss([2, 0], [[0.1, 0.1, 0.8], [0.5, 0.5, 0]]), 3)
+        0.458
     """
     probabilities = _probabilities(probabilities)
     targets = _integers(targets, "targets")
@@ -188,7 +192,8 @@ def calibration(targets, probabilities, bins=10, strategy="uniform") -> Calibrat
         strategy: "uniform" for bins of equal width, "quantile" for bins of equal size.
 
     Returns:
-        Calibration(curve, error). The error is the mean gap |predicted - observed|, weighted by the bins' counts.
+        Calibration(curve, error). The error is the mean gap |predicted - observed|, weighted by the bins'
+        counts.
 
     Raises:
         ValueError: if the input is empty, holds NaN, does not fit together or is no probability; if bins < 1.
@@ -208,31 +213,31 @@ def calibration(targets, probabilities, bins=10, strategy="uniform") -> Calibrat
     elif strategy != "uniform":
         raise ValueError(f"strategy is {strategy!r}: expected 'uniform' or 'quantile'.")
     bin_of = np.searchsorted(edges[1:-1], probabilities)
-    pairs = pd.DataFrame({"predicted": probabilities.astype(np.float64), "observed": targets.astype(np.float64)})
+    pairs = pd.DataFrame({"predicted": probabilities, "observed": targets}, dtype=np.float64)
     curve = pairs.groupby(bin_of).mean().assign(count=np.unique(bin_of, return_counts=True)[1])
     gaps = (curve["predicted"] - curve["observed"]).abs()
     return Calibration(curve.reset_index(drop=True), float(np.average(gaps, weights=curve["count"])))
 
 
-# Rankings of the full catalogue -------------------------------------------------------------------------------
+# Rankings of the full catalogue -----------------------------------------------------------------------------
 
 
 def target_ranks(scores, targets, candidates_from=2) -> np.ndarray:
     """Rank of each true next item among the full catalogue: 1 is best, ties count against the model.
 
-    The rank is the number of candidates, the target among them, that score at least as high as the target. So a
-    model that scores all alike puts every target last.
+    The rank is the number of candidates, the target among them, that score at least as high as the target. So
+    a model that scores all alike puts every target last.
 
     Args:
         scores: (..., V) numbers; -inf is allowed, NaN is not. Columns below `candidates_from` are never read.
         targets: (...) tokens. 0 is padding: such positions are not scored and get no rank. Other tokens below
             `candidates_from` are unknown items: their rank is `MISS`.
-        candidates_from: the first token that is a candidate: 2 for items, 1 for actions, 0 where there is neither
-            padding nor unknown.
+        candidates_from: the first token that is a candidate: 2 for items, 1 for actions, 0 where there is
+            neither padding nor unknown.
 
     Returns:
-        int64, one rank to each scored target, in the order of `targets.ravel()`. Groups of the same events are
-        `groups[targets > 0]`.
+        int64, one rank to each scored target, in the order of `targets.ravel()`. Groups of the same events
+        are `groups[targets > 0]`.
 
     Raises:
         ValueError: if the input is empty, does not fit together, holds NaN or a token outside 0 .. V - 1.
@@ -275,7 +280,8 @@ def sampled_ranks(ranks, n_candidates, n_negatives=100, seed=0) -> np.ndarray:
         (m,) int64; `MISS` stays `MISS`.
 
     Raises:
-        ValueError: if ranks are empty or exceed the catalogue, or n_negatives is not in 1 .. n_candidates - 1.
+        ValueError: if ranks are empty or exceed the catalogue, or n_negatives is not in
+            1 .. n_candidates - 1.
 
     Source: Krichene and Rendle (2020), On Sampled Metrics for Item Recommendation, KDD, section 4.
 
@@ -286,10 +292,11 @@ def sampled_ranks(ranks, n_candidates, n_negatives=100, seed=0) -> np.ndarray:
     ranks = _ranks(ranks)
     known = ranks != MISS
     if (ranks[known] > n_candidates).any():
-        raise ValueError(f"ranks reach {ranks[known].max()}, but n_candidates is {n_candidates}: expected the size "
-                         "of the catalogue that was ranked.")
+        raise ValueError(f"ranks reach {ranks[known].max()}, but n_candidates is {n_candidates}: expected "
+                         "the size of the catalogue that was ranked.")
     if not 1 <= n_negatives < n_candidates:
-        raise ValueError(f"n_negatives is {n_negatives}: expected 1 to {n_candidates - 1}, the other candidates.")
+        raise ValueError(f"n_negatives is {n_negatives}: expected 1 to {n_candidates - 1}, the other "
+                         "candidates.")
     sampled = np.full(len(ranks), MISS)
     better, worse = ranks[known] - 1, n_candidates - ranks[known]
     sampled[known] = 1 + np.random.default_rng(seed).hypergeometric(better, worse, n_negatives)
@@ -366,7 +373,8 @@ def top_k(scores, k, candidates_from=2) -> np.ndarray:
         raise ValueError(f"scores have shape {scores.shape}: expected (m, V) with m of at least 1.")
     candidates = scores[:, candidates_from:]
     if not _at_least_one(k) <= candidates.shape[1]:
-        raise ValueError(f"k is {k}, but there are {candidates.shape[1]} candidates from token {candidates_from}.")
+        raise ValueError(f"k is {k}, but there are {candidates.shape[1]} candidates from token "
+                         f"{candidates_from}.")
     if np.isnan(candidates).any():
         raise ValueError("scores hold NaN: an order among NaN has no meaning.")
     threshold = np.partition(candidates, -k, axis=1)[:, [-k]]
@@ -397,13 +405,14 @@ def coverage(top_items, n_items, candidates_from=2) -> float:
     return len(np.unique(top_items)) / (n_items - candidates_from)
 
 
-# Checks -------------------------------------------------------------------------------------------------------
+# Checks -----------------------------------------------------------------------------------------------------
 
 
 def _pair(targets, values, name):
     targets, values = np.asarray(targets), np.asarray(values)
     if targets.shape != values.shape or targets.ndim != 1:
-        raise ValueError(f"targets have shape {targets.shape}, {name} {values.shape}: expected (m,) for both.")
+        raise ValueError(f"targets have shape {targets.shape}, {name} {values.shape}: expected (m,) for "
+                         "both.")
     if not targets.size:
         raise ValueError(f"targets and {name} are empty: expected at least one.")
     for array, label in ((targets, "targets"), (values, name)):
@@ -422,7 +431,8 @@ def _two_classes(targets, values, name):
     targets, values = _pair(targets, values, name)
     targets = _zero_one(targets)
     if targets.all() or not targets.any():
-        raise ValueError(f"All targets are {int(targets[0])}: expected both classes, or the area has no meaning.")
+        raise ValueError(f"All targets are {int(targets[0])}: expected both classes, or the area has no "
+                         "meaning.")
     return targets, values.astype(np.float64)
 
 
@@ -432,8 +442,8 @@ def _class_counts(targets, predictions, average, positive):
     labels = np.unique(np.concatenate([targets, predictions]))
     if average == "binary":
         if len({*labels.tolist(), positive}) > 2:
-            raise ValueError(f"Classes are {labels.tolist()} with positive={positive!r}: expected two; for more use "
-                             "average='macro'.")
+            raise ValueError(f"Classes are {labels.tolist()} with positive={positive!r}: expected two; for "
+                             "more use average='macro'.")
         labels = np.array([positive])
     elif average != "macro":
         raise ValueError(f"average is {average!r}: expected 'binary' or 'macro'.")
@@ -448,12 +458,14 @@ def _mean_ratio(part, whole):
 def _probabilities(probabilities):
     probabilities = np.asarray(probabilities)
     if probabilities.ndim not in (1, 2) or not probabilities.size:
-        raise ValueError(f"probabilities have shape {probabilities.shape}: expected (m,) or (m, C), not empty.")
+        raise ValueError(f"probabilities have shape {probabilities.shape}: expected (m,) or (m, C), not "
+                         "empty.")
     outside = ~((probabilities >= 0) & (probabilities <= 1))
     if outside.any():
         raise ValueError(f"probabilities hold {probabilities[outside][0]}: expected numbers in [0, 1].")
     if probabilities.ndim == 2 and (sums := np.abs(probabilities.sum(axis=1) - 1)).max() > 1e-3:
-        raise ValueError(f"Row {sums.argmax()} of the probabilities does not sum to 1: are these scores or logits?")
+        raise ValueError(f"Row {sums.argmax()} of the probabilities does not sum to 1: are these scores or "
+                         "logits?")
     return probabilities
 
 
@@ -475,7 +487,8 @@ def _check_range(values, start, stop, name):
 def _ranking_input(scores, targets, candidates_from):
     scores, targets = np.asarray(scores), _integers(targets, "targets")
     if scores.ndim < 2 or scores.shape[:-1] != targets.shape:
-        raise ValueError(f"scores have shape {scores.shape}, targets {targets.shape}: expected (..., V) and (...).")
+        raise ValueError(f"scores have shape {scores.shape}, targets {targets.shape}: expected (..., V) and "
+                         "(...).")
     if not 0 <= candidates_from < scores.shape[-1]:
         raise ValueError(f"candidates_from is {candidates_from}: expected 0 to {scores.shape[-1] - 1}.")
     _check_range(targets, 0, scores.shape[-1], "targets")
