@@ -3,11 +3,12 @@
 All share one interface, that of the sequence models that they stand beside:
 
     model.fit(items, next_items, n_items, sample_weights=None)
-    model.scores(items)                       # float32 (n, length, n_items), given the events up to each position
+    model.scores(items)     # float32 (n, length, n_items), given the events up to each position
 
-Windows are integer matrices (n, length), padded with 0 on the right. Tokens from `first_token` on can be predicted
-and be conditioned on: 2 for items (1 is unknown, also an event without an item), 1 for actions. To learn from two
-platforms, concatenate their windows; `sample_weights`, one to each window, says how much each counts.
+Windows are integer matrices (n, length), padded with 0 on the right. Tokens from `first_token` on can be
+predicted and be conditioned on: 2 for items (1 is unknown, also an event without an item), 1 for actions. To
+learn from two platforms, concatenate their windows; `sample_weights`, one to each window, says how much each
+counts.
 """
 
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Popularity:
 
         Args:
             items: int (n, length) tokens, 0 on the right where a window is shorter.
-            next_items: int (n, length), the event after each; tokens below `first_token` are not learned from.
+            next_items: int (n, length), the event after each; tokens below `first_token` are left out.
             n_items: number of tokens, padding and unknown included.
             sample_weights: (n,) numbers of at least 0, or None for 1 each.
 
@@ -50,7 +51,7 @@ class Popularity:
             ValueError: if shapes, tokens or weights do not fit, or if there is nothing to learn from.
         """
         _at_least(self.smoothing, 0, "smoothing")
-        _, targets, weights = _transitions(items, next_items, n_items, sample_weights, self.first_token)
+        _, targets, weights = _examples(items, next_items, n_items, sample_weights, self.first_token)
         self.probabilities = _shares(targets, weights, n_items, self.first_token, self.smoothing)
         return self
 
@@ -70,16 +71,17 @@ class Popularity:
 class MarkovChain:
     """First-order Markov chain that backs off to popularity where a transition was seldom seen.
 
-    p(next | last) = (count(last, next) + prior * popularity(next)) / (count(last) + prior): the posterior mean under
-    a Dirichlet prior centered on popularity. `last` is the last known token of the window, so a search (unknown item)
-    keeps the item before it; windows without any known token yet have a row of their own.
+    p(next | last) = (count(last, next) + prior * popularity(next)) / (count(last) + prior): the posterior
+    mean under a Dirichlet prior centered on popularity. `last` is the last known token of the window, so a
+    search (unknown item) keeps the item before it; windows without any known token yet have their own row.
 
     Args:
         first_token: the first token that can be predicted and conditioned on.
         prior: weight of popularity, in transitions; above 0. Choose it on validation data.
         smoothing: of the popularity, as in `Popularity`.
 
-    Source: MacKay and Bauman Peto (1995), A hierarchical Dirichlet language model, Natural Language Engineering 1(3).
+    Source: MacKay and Bauman Peto (1995), A hierarchical Dirichlet language model, Natural Language
+    Engineering 1(3).
 
     Example:
         >>> model = MarkovChain(prior=1).fit([[2, 3, 2, 3]], [[3, 2, 3, 0]], n_items=4)
@@ -95,8 +97,10 @@ class MarkovChain:
         """Count the transitions. Args, Returns, Raises: as `Popularity.fit`."""
         _at_least(self.smoothing, 0, "smoothing")
         if not self.prior > 0:
-            raise ValueError(f"prior is {self.prior}: expected a number above 0, or unseen items have no back-off.")
-        last, targets, weights = _transitions(items, next_items, n_items, sample_weights, self.first_token)
+            raise ValueError(f"prior is {self.prior}: expected a number above 0, or unseen items have no "
+                             "back-off.")
+        learned, targets, weights = _examples(items, next_items, n_items, sample_weights, self.first_token)
+        last = _last_known(np.asarray(items), self.first_token)[learned]
         self.popularity = _shares(targets, weights, n_items, self.first_token, self.smoothing)
         self.counts = sparse.coo_array((weights, (last, targets)), shape=(n_items, n_items)).tocsr()
         self.totals = np.bincount(last, weights, minlength=n_items)
@@ -121,22 +125,23 @@ class MarkovChain:
 class ItemKNN:
     """Score items by their similarity to all items of the session so far.
 
-    Two items are similar when the same sessions hold both: c_ij / (sqrt(c_i * c_j) + shrinkage), where c_ij counts
-    the windows with both. An item's score is the sum of its similarities to the events so far; popularity, scaled to
-    less than any difference that matters, orders the items without a neighbor. A session that was cut into several
-    windows counts as several.
+    Two items are similar when the same sessions hold both: c_ij / (sqrt(c_i * c_j) + shrinkage), where c_ij
+    counts the windows with both. An item's score is the sum of its similarities to the events so far;
+    popularity, scaled to less than any difference that matters, orders the items without a neighbor. A
+    session that was cut into several windows counts as several.
 
     Args:
         first_token: the first token that is an item.
         neighbors: similarities kept to each item, the strongest; at least 1.
         shrinkage: against high similarities by chance between rare items, in windows; at least 0.
-        decay: weight of an event relative to the one after it, in (0, 1]; 1 counts all events of the session alike.
-        repeats: whether an item is a neighbor of itself. True suits logs in which a view leads to a purchase of the
-            same item, False recommends other items only.
+        decay: weight of an event relative to the one after it, in (0, 1]; 1 counts all events alike.
+        repeats: whether an item is a neighbor of itself. True suits logs in which a view leads to a purchase
+            of the same item, False recommends other items only.
 
-    Source: Sarwar et al. (2001), WWW, section 3 (cosine, item neighborhoods); Hidasi et al. (2016), Session-based
-    Recommendations with Recurrent Neural Networks, ICLR, section 4 (the baseline on sessions, its regularization);
-    Ludewig and Jannach (2018), User Modeling and User-Adapted Interaction 28 (decay over the session).
+    Source: Sarwar et al. (2001), WWW, section 3 (cosine, item neighborhoods); Hidasi et al. (2016),
+    Session-based Recommendations with Recurrent Neural Networks, ICLR, section 4 (the baseline on sessions,
+    its regularization); Ludewig and Jannach (2018), User Modeling and User-Adapted Interaction 28 (decay over
+    the session).
 
     Example:
         >>> model = ItemKNN(repeats=False).fit([[2, 3], [2, 3], [4, 5]], [[3, 0], [3, 0], [5, 0]], n_items=6)
@@ -156,7 +161,7 @@ class ItemKNN:
         _at_least(self.shrinkage, 0, "shrinkage")
         if not 0 < self.decay <= 1:
             raise ValueError(f"decay is {self.decay}: expected a number in (0, 1].")
-        _, targets, weights = _transitions(items, next_items, n_items, sample_weights, self.first_token)
+        _, targets, weights = _examples(items, next_items, n_items, sample_weights, self.first_token)
         self.popularity = _shares(targets, weights, n_items, self.first_token, smoothing=1.0)
         windows = _incidence(np.hstack([items, next_items]), n_items, self.first_token)
         together = windows.T @ windows.multiply(_window_weights(sample_weights, len(items))[:, None])
@@ -187,15 +192,16 @@ class ItemKNN:
         order = np.lexsort((column, -cosine, row))
         place = np.arange(len(order)) - np.searchsorted(row[order], row[order])
         kept = order[place < self.neighbors]
-        return sparse.csr_array((cosine[kept].astype(np.float32), (row[kept], column[kept])), shape=together.shape)
+        cells = row[kept], column[kept]
+        return sparse.csr_array((cosine[kept].astype(np.float32), cells), shape=together.shape)
 
 
 @dataclass
 class CountRegression:
     """Logistic regression on how often each token has occurred in the session so far.
 
-    Meant for few tokens (actions). The classes are the tokens of `next_items`, so it predicts the next action, or
-    any label that is written in the same form: for *will this session end in a purchase*, pass
+    Meant for few tokens (actions). The classes are the tokens of `next_items`, so it predicts the next
+    action, or any label that is written in the same form: for *will this session end in a purchase*, pass
     `np.where(items == 0, 0, np.where(buys, 2, 1)[:, None])` and read `scores[..., 2]`.
 
     Args:
@@ -218,10 +224,10 @@ class CountRegression:
         """
         if not self.strength > 0:
             raise ValueError(f"strength is {self.strength}: expected a number above 0.")
-        _, targets, weights = _transitions(items, next_items, n_items, sample_weights, self.first_token)
+        learned, targets, weights = _examples(items, next_items, n_items, sample_weights, self.first_token)
         if (targets == targets[0]).all():
             raise ValueError(f"All targets are {targets[0]}: expected at least two classes to tell apart.")
-        counts = counts_so_far(items, n_items)[np.asarray(next_items) >= self.first_token]
+        counts = counts_so_far(items, n_items)[learned]
         rows, group = np.unique(np.column_stack([counts, targets]), axis=0, return_inverse=True)
         regression = LogisticRegression(C=self.strength, max_iter=1000)
         self.n_items = n_items
@@ -265,19 +271,20 @@ def counts_so_far(items, n_items) -> np.ndarray:
     return one_hot[_tokens(items, "items", n_items)].cumsum(axis=1, dtype=np.int32)
 
 
-def _transitions(items, next_items, n_items, sample_weights, first_token):
-    """Last known token, next token and weight of every position that can be learned from, each (m,)."""
+def _examples(items, next_items, n_items, sample_weights, first_token):
+    """Where there is something to learn, bool (n, length), and the next token and weight there, (m,) each."""
     items, next_items = _tokens(items, "items", n_items), _tokens(next_items, "next_items", n_items)
     if items.shape != next_items.shape:
         raise ValueError(f"items have shape {items.shape}, next_items {next_items.shape}: expected the same.")
     if (misplaced := (items == 0) & (next_items > 0)).any():
-        raise ValueError(f"Window {misplaced.any(axis=1).argmax()} has a next item where items are padding (0): "
-                         "padding belongs on the right, and both matrices in the same order.")
+        raise ValueError(f"Window {misplaced.any(axis=1).argmax()} has a next item where items are padding "
+                         "(0): padding belongs on the right, and both matrices in the same order.")
     weights = np.broadcast_to(_window_weights(sample_weights, len(items))[:, None], items.shape)
     learned = (next_items >= first_token) & (weights > 0)
     if not learned.any():
-        raise ValueError(f"There is nothing to learn from: no next item from token {first_token} on has a weight.")
-    return _last_known(items, first_token)[learned], next_items[learned], weights[learned]
+        raise ValueError(f"There is nothing to learn from: no next item from token {first_token} on has a "
+                         "weight.")
+    return learned, next_items[learned], weights[learned]
 
 
 def _last_known(items, first_token):
@@ -303,7 +310,8 @@ def _incidence(windows, n_items, first_token):
 def _window_weights(sample_weights, n_windows):
     weights = np.ones(n_windows) if sample_weights is None else np.asarray(sample_weights, np.float64)
     if weights.shape != (n_windows,):
-        raise ValueError(f"sample_weights have shape {weights.shape}: expected ({n_windows},), one to each window.")
+        raise ValueError(f"sample_weights have shape {weights.shape}: expected ({n_windows},), one to each "
+                         "window.")
     if not (np.isfinite(weights) & (weights >= 0)).all():
         raise ValueError("sample_weights hold a negative or missing number: expected numbers of at least 0.")
     return weights
@@ -318,8 +326,8 @@ def _tokens(tokens, name, n_items):
     outside = (tokens < 0) | (tokens >= n_items)
     if outside.any():
         row = outside.any(axis=1).argmax()
-        raise ValueError(f"{name} hold {tokens[outside][0]} in window {row}: expected 0 to {n_items - 1}; fit the "
-                         "vocabulary first, or raise n_items.")
+        raise ValueError(f"{name} hold {tokens[outside][0]} in window {row}: expected 0 to {n_items - 1}; "
+                         "fit the vocabulary first, or raise n_items.")
     return tokens
 
 
@@ -330,5 +338,6 @@ def _at_least(value, least, name):
 
 def _fitted(model, attribute):
     if not hasattr(model, attribute):
-        raise RuntimeError(f"{type(model).__name__} is not fitted: call fit(items, next_items, n_items) first.")
+        raise RuntimeError(f"{type(model).__name__} is not fitted: call fit(items, next_items, n_items) "
+                           "first.")
     return getattr(model, attribute)

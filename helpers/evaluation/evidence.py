@@ -1,4 +1,4 @@
-"""What a number must bring before it is believed: seeds, intervals, a yardstick, and a table that can be repeated.
+"""What makes a number believable: seeds, intervals, a yardstick, and a table that can be repeated.
 
 An experiment larger than a notebook keeps its results in a CSV file, one row to each choice of settings:
 
@@ -6,9 +6,9 @@ An experiment larger than a notebook keeps its results in a CSV file, one row to
     for row in sample_rows(table, n=2, seed=SEED):
         assert_reproduced(row, run_one(**row.settings), tolerance=0.02)
 
-`grid` is a list of dicts, `run_one(**settings)` returns a dict of results. `code` lists what else the results depend
-on. Every row carries a fingerprint of its settings and of that code, and `read_table` refuses a table that the code
-no longer produces.
+`grid` is a list of dicts, `run_one(**settings)` returns a dict of results. `code` lists what else the results
+depend on. Every row carries a fingerprint of its settings and of that code, and `read_table` refuses a table
+that the code no longer produces.
 """
 
 import ast
@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+_MARKS = ("ctx", "kind", "type_comment")  # parts of a syntax tree that no result depends on
 PROVENANCE = ["seconds", "python", "numpy", "keras", "date", "settings", "fingerprint"]
 
 
@@ -36,7 +37,7 @@ class StaleTableError(ValueError):
     """A results table that the given settings and code do not produce."""
 
 
-# Seeds --------------------------------------------------------------------------------------------------------
+# Seeds ------------------------------------------------------------------------------------------------------
 
 
 def over_seeds(function, seeds) -> pd.DataFrame:
@@ -57,7 +58,8 @@ def over_seeds(function, seeds) -> pd.DataFrame:
         >>> over_seeds(lambda seed: {"score": seed / 10}, seeds=[1, 2]).to_dict("list")
         {'seed': [1, 2], 'score': [0.1, 0.2]}
     """
-    return pd.concat([_tidy({"seed": seed}, function(seed)) for seed in _distinct(seeds, "seeds")], ignore_index=True)
+    tables = [_tidy({"seed": seed}, function(seed)) for seed in _distinct(seeds, "seeds")]
+    return pd.concat(tables, ignore_index=True)
 
 
 def label_efficiency(function, fractions, seeds, methods) -> pd.DataFrame:
@@ -76,8 +78,9 @@ def label_efficiency(function, fractions, seeds, methods) -> pd.DataFrame:
         ValueError, TypeError: as `over_seeds`; ValueError too if a fraction is not in (0, 1].
 
     Example:
-        >>> curve = label_efficiency(lambda method, fraction, seed: {"score": fraction}, [0.1, 1], [0], ["scratch"])
-        >>> curve.to_dict("list")
+        >>> def run_one(method, fraction, seed):
+        ...     return {"score": fraction}
+        >>> label_efficiency(run_one, fractions=[0.1, 1], seeds=[0], methods=["scratch"]).to_dict("list")
         {'method': ['scratch', 'scratch'], 'fraction': [0.1, 1.0], 'seed': [0, 0], 'score': [0.1, 1.0]}
     """
     seeds, fractions = _distinct(seeds, "seeds"), _distinct(fractions, "fractions")
@@ -88,7 +91,7 @@ def label_efficiency(function, fractions, seeds, methods) -> pd.DataFrame:
     return pd.concat([_tidy(setting, function(**setting)) for setting in settings], ignore_index=True)
 
 
-# Intervals ----------------------------------------------------------------------------------------------------
+# Intervals --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,14 @@ def paired_difference(a, b, confidence=0.95, method="t", seed=0, draws=10_000) -
         a: (n,) scores, one a seed; n of at least 2.
         b: (n,) scores of the same seeds, in the same order.
         confidence: in (0, 1).
-        method: "t" for Student's interval, the choice for few pairs; "bootstrap" for percentiles of resampled means,
-            which are too narrow below about 20 pairs.
+        method: "t" for Student's interval, the choice for few pairs; "bootstrap" for percentiles of resampled
+            means, which are too narrow below about 20 pairs.
         seed: of the bootstrap.
         draws: of the bootstrap.
 
     Raises:
-        ValueError: if there are fewer than two pairs, shapes differ, a number is missing, or an option is unknown.
+        ValueError: if there are fewer than two pairs, shapes differ, a number is missing, or an option is
+            unknown.
 
     Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapters 12 and 13.
 
@@ -160,7 +164,8 @@ def group_difference(a, b, groups, confidence=0.95, seed=0, draws=2_000) -> Diff
     Raises:
         ValueError: if shapes differ, a number or group is missing, or there are fewer than two groups.
 
-    Source: Davison and Hinkley (1997), Bootstrap Methods and their Application, section 3.8 (hierarchical data).
+    Source: Davison and Hinkley (1997), Bootstrap Methods and their Application, section 3.8 (hierarchical
+    data).
 
     Example:
         >>> print(group_difference([1, 1, 0, 1, 1], [0, 0, 0, 0, 1], groups=["u", "u", "v", "v", "w"]))
@@ -169,10 +174,11 @@ def group_difference(a, b, groups, confidence=0.95, seed=0, draws=2_000) -> Diff
     differences = _differences(a, b)
     codes, names = pd.factorize(np.asarray(groups))
     if codes.shape != differences.shape or (codes < 0).any():
-        raise ValueError(f"groups have shape {codes.shape} or hold a missing value: expected {differences.shape}, "
-                         "the user or session of each event.")
+        raise ValueError(f"groups have shape {codes.shape} or hold a missing value: expected "
+                         f"{differences.shape}, the user or session of each event.")
     if len(names) < 2:
-        raise ValueError("All events belong to one group: expected at least two users or sessions to resample.")
+        raise ValueError("All events belong to one group: expected at least two users or sessions to "
+                         "resample.")
     sums, sizes = np.bincount(codes, differences), np.bincount(codes)
     random = np.random.default_rng(seed)
     drawn = (random.integers(len(names), size=len(names)) for _ in range(draws))
@@ -181,7 +187,7 @@ def group_difference(a, b, groups, confidence=0.95, seed=0, draws=2_000) -> Diff
     return Difference(float(differences.mean()), float(low), float(high), len(names), confidence)
 
 
-# Yardsticks ---------------------------------------------------------------------------------------------------
+# Yardsticks -------------------------------------------------------------------------------------------------
 
 
 def percent_of_limit(model, popularity, oracle):
@@ -203,8 +209,9 @@ def percent_of_limit(model, popularity, oracle):
     """
     model, popularity, oracle = (np.asarray(score, np.float64) for score in (model, popularity, oracle))
     if np.isnan(model).any() or not (oracle > popularity).all():
-        raise ValueError(f"oracle {oracle} is not above popularity {popularity}, or a score is missing: expected three "
-                         "scores of the same events, higher is better (for a loss pass the negatives).")
+        raise ValueError(
+            f"oracle {oracle} is not above popularity {popularity}, or a score is missing: expected scores "
+            "of the same events where higher is better (for a loss pass the negatives).")
     percent = 100 * (model - popularity) / (oracle - popularity)
     return percent if percent.ndim else float(percent)
 
@@ -218,31 +225,36 @@ def choose(validation_scores):
         validation_scores: mapping from a strategy to its score, or to one score a seed (as many for each).
 
     Raises:
-        ValueError: if there is no strategy, a score is missing, or strategies have different numbers of scores.
+        ValueError: if there is no strategy, a score is missing, or strategies have different numbers of
+            scores.
 
     Example:
         >>> choose({"frozen": [0.30, 0.32], "fine-tuned": [0.33, 0.31], "scratch": [0.28, 0.30]})
         'fine-tuned'
     """
     scores = {name: np.atleast_1d(np.asarray(score, np.float64)) for name, score in validation_scores.items()}
-    if len({len(score) for score in scores.values()}) != 1 or any(np.isnan(score).any() for score in scores.values()):
-        raise ValueError("validation_scores are empty, uneven or hold NaN: expected as many scores for each strategy.")
+    even = len({len(score) for score in scores.values()}) == 1
+    if not even or any(np.isnan(score).any() for score in scores.values()):
+        raise ValueError("validation_scores are empty, uneven or hold NaN: expected as many scores for each "
+                         "strategy.")
     return max(scores, key=lambda name: scores[name].mean())
 
 
-# A table of results that can be repeated ----------------------------------------------------------------------
+# A table of results that can be repeated --------------------------------------------------------------------
 
 
 def fingerprint(settings, *code) -> str:
     """Hash of settings and of the code that turns them into results.
 
-    The code is hashed as its syntax tree without docstrings and positions, so comments, layout and prose may change
-    freely. The tree is written out by this file and not by `ast.unparse` or `ast.dump`, whose text varies with the
-    version of Python: fields that are empty are left out, as a version that does not know them would do.
+    The code is hashed as its syntax tree without docstrings and positions, so comments, layout and prose may
+    change freely. The tree is written out by this file and not by `ast.unparse` or `ast.dump`, whose text
+    varies with the version of Python: fields that are empty are left out, as a version that does not know
+    them would do.
 
     Args:
-        settings: dict of JSON values (NumPy scalars too); the order of keys does not matter, and 1.0 equals 1.
-        code: functions, classes or modules, in any order. What these call is hashed only if it is listed too.
+        settings: dict of JSON values (NumPy scalars too); keys in any order, and 1.0 equals 1.
+        code: functions, classes or modules, in any order. What these call is hashed only if it is listed too;
+            values that they read from outside belong into the settings.
 
     Returns:
         16 hexadecimal digits.
@@ -253,8 +265,8 @@ def fingerprint(settings, *code) -> str:
 
     Example:
         >>> mark = fingerprint({"units": 64, "seed": 1}, textwrap.dedent)
-        >>> mark == fingerprint({"seed": 1.0, "units": 64}, textwrap.dedent), mark == fingerprint({"units": 64})
-        (True, False)
+        >>> mark == fingerprint({"seed": 1.0, "units": 64}, textwrap.dedent)
+        True
     """
     return _combine(_to_json(settings), _code_digest(code))
 
@@ -273,8 +285,8 @@ def run_table(path, settings, function, code=(), progress=print) -> pd.DataFrame
         progress: called with one line of text a row; None for silence.
 
     Returns:
-        The table as `read_table` reads it: columns of settings, results and `PROVENANCE`, rows in the order of
-        `settings`.
+        The table as `read_table` reads it: columns of settings, results and `PROVENANCE`, rows in the order
+        of `settings`.
 
     Raises:
         ValueError: if settings repeat or a result takes the name of a setting or of a `PROVENANCE` column.
@@ -285,7 +297,8 @@ def run_table(path, settings, function, code=(), progress=print) -> pd.DataFrame
         >>> def run_one(seed):
         ...     return {"score": seed / 10}
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     table = run_table(Path(folder) / "results.csv", [{"seed": 1}, {"seed": 2}], run_one, progress=None)
+        ...     path = Path(folder) / "results.csv"
+        ...     table = run_table(path, [{"seed": 1}, {"seed": 2}], run_one, progress=None)
         >>> table[["seed", "score"]].to_dict("list")
         {'seed': [1, 2], 'score': [0.1, 0.2]}
     """
@@ -324,14 +337,16 @@ def read_table(path, settings, function, code=()) -> pd.DataFrame:
         FileNotFoundError: nowhere.csv does not exist: make it with run_table, which runs 1 settings.
     """
     if not Path(path).exists():
-        raise FileNotFoundError(f"{path} does not exist: make it with run_table, which runs {len(settings)} settings.")
+        raise FileNotFoundError(f"{path} does not exist: make it with run_table, which runs {len(settings)} "
+                                "settings.")
     wanted, found = _fingerprints(settings, function, code), _read(path)
     missing = [setting for mark, setting in wanted.items() if mark not in set(found["fingerprint"])]
-    extra = found.loc[~found["fingerprint"].isin(wanted) | found["fingerprint"].duplicated(), "settings"].tolist()
+    unwanted = ~found["fingerprint"].isin(wanted) | found["fingerprint"].duplicated()
+    extra = found.loc[unwanted, "settings"].tolist()
     if missing or extra:
-        raise StaleTableError(f"{path}: {len(missing)} of {len(wanted)} rows are missing (first: {missing[:1]}) and "
-                              f"{len(extra)} are repeated or of other settings or code (first: {extra[:1]}). "
-                              "Run run_table again.")
+        raise StaleTableError(
+            f"{path}: {len(missing)} of {len(wanted)} rows are missing (first: {missing[:1]}), {len(extra)} "
+            f"are repeated or of other settings or code (first: {extra[:1]}). Run run_table again.")
     return found.set_index("fingerprint", drop=False).loc[list(wanted)].reset_index(drop=True)
 
 
@@ -354,7 +369,7 @@ def sample_rows(table, n, seed, max_seconds=10) -> list[Row]:
         max_seconds: rows that took as long or longer are left out.
 
     Returns:
-        List of Row, each with its settings as they were passed to the function.
+        List of Row, each with its settings as JSON keeps them (lists for tuples, 1 for 1.0).
 
     Raises:
         ValueError: if n < 1 or no row qualifies.
@@ -367,8 +382,8 @@ def sample_rows(table, n, seed, max_seconds=10) -> list[Row]:
     """
     quick = table[table["seconds"] < max_seconds]
     if n < 1 or quick.empty:
-        raise ValueError(f"n is {n}, and {len(quick)} of {len(table)} rows took less than {max_seconds} s: expected at "
-                         "least one of each.")
+        raise ValueError(f"n is {n}, and {len(quick)} of {len(table)} rows took less than {max_seconds} s: "
+                         "expected at least one of each.")
     drawn = quick.sample(min(n, len(quick)), random_state=seed).to_dict("records")
     return [_row(record) for record in drawn]
 
@@ -379,8 +394,8 @@ def assert_reproduced(row, fresh, tolerance) -> None:
     Args:
         row: Row from `sample_rows`.
         fresh: dict of results of the same settings, run again.
-        tolerance: greatest absolute difference of a number; or a dict that gives it for the results to compare,
-            where others may differ. Anything that is not a number must be equal.
+        tolerance: greatest absolute difference of a number; or a dict that gives it for the results to
+            compare, where others may differ. Anything that is not a number must be equal.
 
     Raises:
         AssertionError: if a result is absent or differs; it names each with both values.
@@ -395,14 +410,16 @@ def assert_reproduced(row, fresh, tolerance) -> None:
     if not isinstance(tolerance, Mapping):
         tolerance = dict.fromkeys([*row.results, *fresh], tolerance)
     if unknown := [name for name in tolerance if name not in row.results and name not in fresh]:
-        raise AssertionError(f"There is no result called {unknown[0]!r}: expected one of {[*row.results, *fresh]}.")
-    wrong = [f"{name} was {row.results.get(name)}, is {fresh.get(name)} (tolerance {allowed})"
-             for name, allowed in tolerance.items() if not _agree(row.results.get(name), fresh.get(name), allowed)]
+        raise AssertionError(f"There is no result called {unknown[0]!r}: expected one of "
+                             f"{[*row.results, *fresh]}.")
+    pairs = {name: (row.results.get(name), fresh.get(name), allowed) for name, allowed in tolerance.items()}
+    wrong = [f"{name} was {old}, is {new} (tolerance {allowed})"
+             for name, (old, new, allowed) in pairs.items() if not _agree(old, new, allowed)]
     if wrong:
         raise AssertionError(f"{row.settings} was not reproduced: {'; '.join(wrong)}.")
 
 
-# Pieces -------------------------------------------------------------------------------------------------------
+# Pieces -----------------------------------------------------------------------------------------------------
 
 
 def _distinct(values, name):
@@ -416,15 +433,17 @@ def _tidy(labels, results):
     """One or several results as rows that start with their labels."""
     results = [results] if isinstance(results, Mapping) else results
     if not isinstance(results, list) or not all(isinstance(result, Mapping) for result in results):
-        raise TypeError(f"The function returned {type(results).__name__}: expected a dict or a list of dicts.")
+        raise TypeError(f"The function returned {type(results).__name__}: expected a dict or a list of "
+                        "dicts.")
     for result in results:
         _check_names(result, labels)
-    return pd.DataFrame([{**labels, **result} for result in results], columns=None if results else list(labels))
+    return pd.DataFrame([{**labels, **result} for result in results])
 
 
 def _check_names(result, taken):
     if clash := sorted(set(result) & set(taken)):
-        raise ValueError(f"A result is called {clash[0]!r}, the name of a column that exists already: rename it.")
+        raise ValueError(f"A result is called {clash[0]!r}, the name of a column that exists already: rename "
+                         "it.")
 
 
 def _differences(a, b):
@@ -456,9 +475,9 @@ def _plain(value):
 def _to_json(settings):
     try:
         return json.dumps(_plain(settings), sort_keys=True, allow_nan=False)
-    except TypeError as error:
-        raise TypeError(f"settings {settings} cannot be written as JSON ({error}): use numbers, strings, booleans, "
-                        "None, lists and dicts.") from error
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"settings {settings} cannot be written as JSON ({error}): use numbers, strings, "
+                          "booleans, None, lists and dicts.") from error
 
 
 def _combine(settings_json, code_digest):
@@ -467,7 +486,7 @@ def _combine(settings_json, code_digest):
 
 def _code_digest(code):
     """Hash of the listed pieces of code, whatever their order and however often listed."""
-    pieces = sorted({_canonical(_without_docstrings(_syntax_tree(piece))) for piece in code})
+    pieces = sorted({_canonical(_essential(_syntax_tree(piece))) for piece in code})
     return hashlib.sha256("\n".join(pieces).encode()).hexdigest()
 
 
@@ -475,23 +494,27 @@ def _syntax_tree(piece):
     try:
         return ast.parse(textwrap.dedent(inspect.getsource(piece)))
     except (OSError, TypeError, SyntaxError) as error:
-        raise TypeError(f"The source of {piece!r} cannot be read: list functions written with def, classes or "
-                        "modules.") from error
+        raise TypeError(f"The source of {piece!r} cannot be read: list functions written with def, classes "
+                        "or modules.") from error
 
 
-def _without_docstrings(tree):
+def _essential(tree):
+    """The tree without docstrings, and without the empty strings that some versions add to f-strings."""
     for node in ast.walk(tree):
         is_block = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         if is_block and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
+        if isinstance(node, ast.JoinedStr):
+            node.values = [part for part in node.values if getattr(part, "value", None) != ""]
     return tree
 
 
 def _canonical(node):
     """A syntax tree as text that is the same in every version of Python which knows its syntax."""
     if isinstance(node, ast.AST):
-        fields = ((name, _canonical(value)) for name, value in ast.iter_fields(node) if name not in ("kind", "ctx"))
-        return f"{type(node).__name__}({','.join(f'{name}={text}' for name, text in sorted(fields) if text)})"
+        fields = {name: _canonical(value) for name, value in ast.iter_fields(node) if name not in _MARKS}
+        known = ",".join(f"{name}={fields[name]}" for name in sorted(fields) if fields[name])
+        return f"{type(node).__name__}({known})"
     if isinstance(node, list):
         return f"[{','.join(map(_canonical, node))}]" if node else ""
     return "" if node is None else f"{type(node).__name__}:{ascii(node)}"
@@ -502,7 +525,8 @@ def _fingerprints(settings, function, code):
     digest = _code_digest([function, *code])
     marks = [_combine(_to_json(setting), digest) for setting in settings]
     if not marks or len(set(marks)) < len(marks):
-        raise ValueError(f"{len(marks)} settings, {len(set(marks))} of them distinct: expected at least one, each once.")
+        raise ValueError(f"{len(marks)} settings, {len(set(marks))} of them distinct: expected at least one, "
+                         "each once.")
     return dict(zip(marks, settings))
 
 
@@ -514,8 +538,9 @@ def _run(function, setting):
         raise TypeError(f"The function returned {type(results).__name__}: expected a dict of results.")
     _check_names(results, [*setting, *PROVENANCE])
     keras = sys.modules.get("keras")
-    return {**setting, **results, "seconds": seconds, "python": platform.python_version(), "numpy": np.__version__,
-            "keras": getattr(keras, "__version__", None), "settings": _to_json(setting),
+    return {**setting, **results, "seconds": seconds, "settings": _to_json(setting),
+            "python": platform.python_version(), "numpy": np.__version__,
+            "keras": getattr(keras, "__version__", None),
             "date": datetime.now(timezone.utc).date().isoformat()}
 
 

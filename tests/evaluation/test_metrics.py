@@ -29,14 +29,15 @@ def test_class_metrics_equal_scikit_learn(pairs):
                       reference.precision_score(targets, predictions, **options))
     assert np.isclose(metrics.recall(targets, predictions, "macro"),
                       reference.recall_score(targets, predictions, **options))
-    assert np.isclose(metrics.f1(targets, predictions, "macro"), reference.f1_score(targets, predictions, **options))
+    assert np.isclose(metrics.f1(targets, predictions, "macro"),
+                      reference.f1_score(targets, predictions, **options))
 
 
 @given(labels)
 def test_binary_metrics_equal_scikit_learn_even_where_a_class_is_absent(pairs):
     targets, predictions = np.array(pairs).T % 2
-    for ours, theirs in [(metrics.precision, reference.precision_score), (metrics.recall, reference.recall_score),
-                         (metrics.f1, reference.f1_score)]:
+    for ours, theirs in [(metrics.precision, reference.precision_score),
+                         (metrics.recall, reference.recall_score), (metrics.f1, reference.f1_score)]:
         assert np.isclose(ours(targets, predictions), theirs(targets, predictions, zero_division=0))
 
 
@@ -154,7 +155,8 @@ def test_ranking_metrics_by_hand():
 def test_sampled_ranks_follow_the_draw_of_real_negatives(rng):
     full_rank, n_candidates, n_negatives = 30, 200, 50
     sampled = metrics.sampled_ranks(np.full(20_000, full_rank), n_candidates, n_negatives, seed=1)
-    drawn = rng.permuted(np.tile(np.arange(199) < full_rank - 1, (2000, 1)), axis=1)[:, :n_negatives].sum(1) + 1
+    better = np.tile(np.arange(n_candidates - 1) < full_rank - 1, (2000, 1))
+    drawn = rng.permuted(better, axis=1)[:, :n_negatives].sum(axis=1) + 1
     assert abs(sampled.mean() - drawn.mean()) < 0.25 and abs(sampled.std() - drawn.std()) < 0.2
     assert sampled.min() >= 1 and sampled.max() <= n_negatives + 1
 
