@@ -152,7 +152,7 @@ class ItemKNN:
     first_token: int = 2
     neighbors: int = 100
     shrinkage: float = 0.0
-    decay: float = 1.0
+    decay: float = 0.7
     repeats: bool = True
 
     def fit(self, items, next_items, n_items, sample_weights=None):

@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 
 from helpers.evaluation import evidence
-from helpers.evaluation.evidence import (Row, StaleTableError, assert_reproduced, fingerprint,
-                                         group_difference, paired_difference, read_table, run_table, sample_rows)
+from helpers.evaluation.evidence import (
+    Row, StaleTableError, assert_reproduced, fingerprint, group_difference, paired_difference, read_table,
+    run_table, sample_rows)
 
 GRID = [{"method": "scratch", "fraction": 0.5, "seed": 0}, {"method": "scratch", "fraction": 1.0, "seed": 0},
         {"method": "tuned", "fraction": 1.0, "seed": 0, "layers": 2}]
@@ -314,10 +315,10 @@ def test_a_dict_of_tolerances_compares_those_results_only():
     (lambda: evidence.choose({}), ValueError, "empty"),
     (lambda: evidence.choose({"a": [1, 2], "b": [1]}), ValueError, "uneven"),
     (lambda: evidence.choose({"a": np.nan}), ValueError, "NaN"),
-    (lambda: run_table("new.csv", [], run_one_of), ValueError, "0 settings"),
-    (lambda: run_table("new.csv", [{"seed": 1}, {"seed": 1.0}], run_one_of), ValueError, "1 of them distinct"),
-    (lambda: run_table("new.csv", [{"seed": 1}], returns_a_number, progress=None), TypeError, "returned int"),
-    (lambda: run_table("new.csv", [{"seed": 1}], returns_seconds, progress=None), ValueError, "called 'seconds'"),
+    (lambda: run_table("t.csv", [], run_one_of), ValueError, "0 settings"),
+    (lambda: run_table("t.csv", [{"seed": 1}, {"seed": 1.0}], run_one_of), ValueError, "1 of them"),
+    (lambda: run_table("t.csv", [{"seed": 1}], returns_a_number, progress=None), TypeError, "returned int"),
+    (lambda: run_table("t.csv", [{"seed": 1}], returns_seconds, progress=None), ValueError, "called 'seconds'"),
     (lambda: read_table("absent.csv", [{"seed": 1}], run_one_of), FileNotFoundError, "runs 1 settings"),
     (lambda: sample_rows(pd.DataFrame({"seconds": [50.0]}), 1, 0), ValueError, "0 of 1 rows"),
     (lambda: sample_rows(pd.DataFrame({"seconds": [5.0]}), 0, 0), ValueError, "n is 0"),
