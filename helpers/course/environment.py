@@ -23,9 +23,9 @@ PACKAGES = tuple(
     " scikit-learn scipy sympy tensorflow tqdm".split()
 )
 DATA_SETS = {
-    "e-shop clothing 2008": ("e-shop clothing 2008.csv.gz", "e-shop clothing 2008.csv", "eshop_clothing"),
-    "Online Retail": ("online_retail.csv.gz", "online_retail.csv", "Online Retail.xlsx", "online_retail"),
-    "clothing images": ("clothing-dataset-small", "clothing_images"),
+    "e-shop clothing 2008": ("e-shop clothing 2008.csv", "e-shop clothing 2008.csv.gz"),
+    "Online Retail": ("online_retail.csv.gz", "online_retail.csv"),
+    "clothing images": ("clothing-dataset-small",),
 }
 
 
