@@ -318,7 +318,7 @@ def test_a_dict_of_tolerances_compares_those_results_only():
     (lambda: run_table("t.csv", [], run_one_of), ValueError, "0 settings"),
     (lambda: run_table("t.csv", [{"seed": 1}, {"seed": 1.0}], run_one_of), ValueError, "1 of them"),
     (lambda: run_table("t.csv", [{"seed": 1}], returns_a_number, progress=None), TypeError, "returned int"),
-    (lambda: run_table("t.csv", [{"seed": 1}], returns_seconds, progress=None), ValueError, "called 'seconds'"),
+    (lambda: run_table("t.csv", [{"seed": 1}], returns_seconds, progress=None), ValueError, "called .sec"),
     (lambda: read_table("absent.csv", [{"seed": 1}], run_one_of), FileNotFoundError, "runs 1 settings"),
     (lambda: sample_rows(pd.DataFrame({"seconds": [50.0]}), 1, 0), ValueError, "0 of 1 rows"),
     (lambda: sample_rows(pd.DataFrame({"seconds": [5.0]}), 0, 0), ValueError, "n is 0"),
