@@ -100,7 +100,8 @@ CASES = {
         "sparse_categorical_cross_entropy_from_logits", {"sample_weights": ROW_WEIGHTS}, LABELS, LOGITS,
         lambda t, z: weighted(ce_logits, ROW_WEIGHTS)(ONE_HOT, z)),
     "L2-SP": (
-        "l2_sp", {"strength": 0.3}, NUMBERS, LOGITS, lambda source, w: 0.3 * tf.reduce_sum((w - source) ** 2)),
+        "l2_sp", {"strength": 0.3}, NUMBERS, LOGITS,
+        lambda source, w: 0.3 * tf.reduce_sum((w - source) ** 2)),
 } | {
     f"focal, gamma {gamma}, alpha {alpha}{', logits' * logits}": (
         f"binary_focal_loss{'_from_logits' * logits}", {"gamma": gamma, "alpha": alpha},
@@ -208,7 +209,8 @@ KERAS = {
         keras.losses.BinaryCrossentropy, {"from_logits": True},
         losses.binary_cross_entropy_from_logits, {}, SOFT, LOGITS),
     "CE": (
-        keras.losses.CategoricalCrossentropy, {}, losses.categorical_cross_entropy, {}, ONE_HOT, PROBABILITIES),
+        keras.losses.CategoricalCrossentropy, {},
+        losses.categorical_cross_entropy, {}, ONE_HOT, PROBABILITIES),
     "CE, logits": (
         keras.losses.CategoricalCrossentropy, {"from_logits": True},
         losses.categorical_cross_entropy_from_logits, {}, ONE_HOT, LOGITS),
@@ -283,8 +285,8 @@ def test_the_losses_are_the_likelihoods_of_scipy():
 @given(st.lists(st.floats(-700, 700), min_size=1, max_size=6))
 @settings(deadline=None, max_examples=50)
 def test_the_small_functions_equal_scipy(values):
-    np.testing.assert_allclose(losses.sigmoid(values), scipy.special.expit(values), rtol=1e-12)
-    np.testing.assert_allclose(losses.softmax(values), scipy.special.softmax(values), rtol=1e-12)
+    np.testing.assert_allclose(losses.sigmoid(values), scipy.special.expit(values), rtol=1e-12, atol=1e-300)
+    np.testing.assert_allclose(losses.softmax(values), scipy.special.softmax(values), rtol=1e-12, atol=1e-300)
     np.testing.assert_allclose(losses.log_softmax(values), scipy.special.log_softmax(values), atol=1e-12)
     np.testing.assert_allclose(losses.log_sum_exp(values), scipy.special.logsumexp(values), atol=1e-12)
 
@@ -328,14 +330,15 @@ def test_the_focal_loss_forgives_easy_samples_most():
 def test_keras_accepts_ten_classes_as_binary_labels_and_ours_refuses():
     classes, chances = np.arange(10.0), np.full(10, 0.999)
     assert float(keras.losses.BinaryCrossentropy()(classes, chances)) < 0
-    with pytest.raises(ValueError, match=r"`targets` at \(2,\) is 2; expected 0 to 1 \(integer classes go to"):
+    with pytest.raises(ValueError, match=r"`targets` at \(2,\) is 2; expected 0 to 1"):
         losses.binary_cross_entropy(classes, chances)
 
 
 def test_every_public_function_says_that_it_is_for_learning():
     for name, function in inspect.getmembers(losses, inspect.isfunction):
-        if not name.startswith("_"):
-            assert all(part in function.__doc__ for part in ("For learning", "Source:", ">>>", "Returns:")), name
+        if function.__module__ == losses.__name__ and not name.startswith("_"):
+            parts = ("For learning", "Source:", ">>>", "Returns:")
+            assert all(part in function.__doc__ for part in parts), name
 
 
 @pytest.mark.parametrize(("call", "message"), [

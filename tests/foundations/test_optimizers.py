@@ -1,5 +1,6 @@
 """Every step function equals Keras' optimizer, and does what its docstring promises."""
 
+import inspect
 from functools import partial
 
 import keras
@@ -216,6 +217,13 @@ def test_a_trajectory_begins_at_the_start_and_has_one_point_more_than_steps():
     path = opt.trajectory(lambda x: x, START, opt.gradient_descent_step, 3)
     assert path.shape == (4, 2, 3)
     np.testing.assert_array_equal(path[0], START)
+
+
+def test_every_public_function_says_that_it_is_for_learning():
+    for name, function in inspect.getmembers(opt, inspect.isfunction):
+        if function.__module__ == opt.__name__ and not name.startswith("_"):
+            parts = ("For learning", "Source:", ">>>", "Returns:")
+            assert all(part in function.__doc__ for part in parts), name
 
 
 @pytest.mark.parametrize(("call", "message"), [
