@@ -8,6 +8,7 @@
 import argparse
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -132,7 +133,7 @@ def execute(notebook, skip_missing):
         notebook, timeout=3600, kernel_name="python3", record_timing=False, coalesce_streams=True,
         store_widget_state=False, resources={"metadata": {"path": str(NOTEBOOKS)}},
     )
-    with client.setup_kernel():
+    with client.setup_kernel(stderr=subprocess.DEVNULL):  # what a cell writes there is caught by the kernel itself
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type == "code" and not missing_datasets(cell):
                 _execute_cell(client, cell, index)
@@ -175,6 +176,15 @@ def _normalize_output(output):
         data.pop("application/vnd.jupyter.widget-view+json", None)
     if "image/png" in data:
         data["image/png"] = data["image/png"].rstrip("\n")
+    if output.output_type == "error":
+        output.traceback = [_relative_paths(line) for line in output.traceback]
+
+
+def _relative_paths(text):
+    """Return `text` with the files of the project named from its root, whoever's machine it is."""
+    for root in {str(ROOT), str(ROOT).replace(str(Path.home()), "~", 1)}:
+        text = text.replace(root + os.sep, "")
+    return text
 
 
 def headings(cell):

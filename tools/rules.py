@@ -26,6 +26,8 @@ ASSERT_WITHIN = 3
 MACHINE_PATH = re.compile(r"(?<![\w.])(/(home|root|Users|tmp|work|opt|usr|var|mnt)/|[A-Z]:\\)")
 WARNING = re.compile(r"\b\w*Warning\b\s*:|^WARNING\b", re.MULTILINE)
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|TBD|[Ll]orem ipsum)\b")
+EMBEDDED_PNG = re.compile(r"data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]+)")
+IMAGE_WITHOUT_ALT = re.compile(r"<img(?![^>]*\balt=([\"'])(?!\1))")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 
 
@@ -53,7 +55,7 @@ def tree_of(cell):
 
 
 def shown_texts(cell):
-    """Return the texts that a cell shows: streams and plain or HTML results."""
+    """Return the texts that a cell shows: streams, and results as HTML or else as plain text."""
     texts = [output.text for output in cell.outputs if output.output_type == "stream"]
     for output in cell.outputs:
         data = output.get("data", {})
@@ -87,6 +89,8 @@ def shows_no_noise(notebook):
             yield f"{name} wrote to stderr: find out why and mend it"
         for text in shown_texts(cell):
             yield from (f"{name} {fault}" for fault in _faults_of_text(text))
+        if found := MACHINE_PATH.search("\n".join(line for output in cell.outputs for line in output.get("traceback", []))):
+            yield f"{name} shows a path of one machine in its traceback ({found.group()}...): run `make notebooks NB=...`"
 
 
 def _faults_of_text(text):
@@ -146,24 +150,21 @@ def pictures_are_light_and_described(notebook):
     """Every picture has alt text, and loads at once on a slow line."""
     for name, cell in code_cells(notebook):
         for output in cell.outputs:
-            data = output.get("data", {})
-            if "image/png" not in data:
-                continue
-            size = len(base64.b64decode(data["image/png"]))
-            if size > PICTURE_BYTES:
-                yield f"{name} shows a picture of {size // 1000} kB, more than {PICTURE_BYTES // 1000}: fewer points or dpi"
-            if not _alt_text(output):
-                yield f"{name} shows a picture without alt text: say in one sentence what one sees in it"
+            yield from (f"{name} shows a picture {fault}" for fault in _faults_of_pictures(output.get("data", {})))
     for name, cell in zip(cell_ids(notebook), notebook.cells):
-        if cell.cell_type == "markdown" and (
-            "![](" in cell.source or re.search(r"<img(?![^>]*\balt=[\"'][^\"'])", cell.source)
-        ):
+        if cell.cell_type == "markdown" and ("![](" in cell.source or IMAGE_WITHOUT_ALT.search(cell.source)):
             yield f"{name} has an image without alt text"
 
 
-def _alt_text(output):
-    metadata = output.get("metadata", {})
-    return metadata.get("alt") or metadata.get("image/png", {}).get("alt")
+def _faults_of_pictures(data):
+    page = data.get("text/html", "")
+    encoded = EMBEDDED_PNG.findall(page) + [data[kind] for kind in ("image/png", "image/jpeg") if kind in data]
+    for picture in encoded:
+        size = len(base64.b64decode(picture))
+        if size > PICTURE_BYTES:
+            yield f"of {size // 1000} kB, more than {PICTURE_BYTES // 1000}: fewer points or a lower dpi"
+    if "image/png" in data or "image/jpeg" in data or IMAGE_WITHOUT_ALT.search(page):
+        yield "without alt text: end the cell with alt_text(ax, 'what one sees')"
 
 
 def opens_with_title_and_minutes(notebook):
@@ -211,8 +212,8 @@ def data_tags_name_data_sets(notebook):
         return
     from helpers.data import datasets
 
-    for name in sorted(named - set(datasets.DATASETS)):
-        yield f"the tag needs-{name} names no data set; there are {', '.join(sorted(datasets.DATASETS))}"
+    for name in sorted(named - set(datasets.SOURCES)):
+        yield f"the tag needs-{name} names no data set; there are {', '.join(sorted(datasets.SOURCES))}"
 
 
 RULES = [

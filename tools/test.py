@@ -72,6 +72,7 @@ def check_notebooks(paths, memory, factor):
     timeout = factor * max(map(ceiling, paths))
     code = pytest.main(
         ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={timeout:.0f}", "-q", "-rs", "-p", "no:cacheprovider",
+         "--color=auto" if sys.stdout.isatty() else "--color=no",
          f"--nbval-sanitize-with={ROOT / 'tests' / 'notebooks' / 'sanitize.cfg'}", *map(str, paths)],
         plugins=[cells],
     )
@@ -92,10 +93,9 @@ def no_downloads():
                 os.environ["COURSE_DATA_DIR"] = before
 
 
-def quickest_with_real_data(paths, seconds):
-    """Return the quickest of the notebooks that have cells with real data, in a list; empty if there is none."""
-    real = [path for path in paths if any(map(datasets_of, read(path).cells))]
-    return sorted(real, key=lambda path: seconds[path])[:1]
+def lacks_data(path):
+    """Tell whether a notebook has a cell whose data is absent now."""
+    return any(map(missing_datasets, read(path).cells))
 
 
 def weighed(cells, factor):
@@ -120,8 +120,9 @@ def check_all_notebooks(paths, factor):
     """Run every notebook, one of them again without its data; return the lines to print and the failures."""
     with MemoryGauge() as memory:
         passed, cells = check_notebooks(paths, memory, factor)
-        again = quickest_with_real_data(paths, cells.seconds)
+        complete = sorted((path for path in paths if not lacks_data(path)), key=lambda path: cells.seconds[path])
         with no_downloads():
+            again = list(filter(lacks_data, complete))[:1]
             passed_again = not again or check_notebooks(again, memory, factor)[0]
     lines, failures = weighed(cells, factor)
     failures += [] if passed else ["a cell of a notebook failed"]
