@@ -1,0 +1,197 @@
+"""Embedding-LSTM and Embedding-GRU models of event sequences.
+
+Each model reads a window of events, padded with 0 on the right, and answers at every event: which item, which action, or
+whether a purchase follows. All share one trunk, so that what one has learnt can be copied into another by layer name:
+
+    items (ids) ──── item_embedding ────┐
+    actions (ids) ── action_embedding ──┼─ joined ── encoder (LSTM or GRU) ── dropout ── next_item | next_action | will_buy
+    features (floats) ──────────────────┘
+
+Inputs are a dict of arrays: `items` (n, length) int, and where they were asked for `actions` (n, length) int and
+`features` (n, length, n_features) float32. Outputs are logits; positions whose target is 0 do not count.
+
+Source: Hidasi, B. et al. (2016), Session-based recommendations with recurrent neural networks, arXiv 1511.06939.
+"""
+
+import keras
+import numpy as np
+
+CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+
+
+def build_next_item(n_items, n_actions=0, n_features=0, *, embedding=32, units=64, cell="lstm", dropout=0.0, seed=0):
+    """Build a model that scores every item as the next one.
+
+    Args:
+        n_items: Size of the item vocabulary, with padding (0) and unknown (1).
+        n_actions: Size of the action vocabulary, with padding; 0 leaves actions out.
+        n_features: Number of numeric features of an event; 0 leaves them out.
+        embedding: Width of the item embedding; actions get a quarter of it.
+        units: Width of the recurrent layer.
+        cell: `lstm` or `gru`.
+        dropout: Share of the encoder's outputs that are dropped while training.
+        seed: Seed of the initial weights and of dropout.
+
+    Returns:
+        Functional `keras.Model` with output (n, length, n_items), logits.
+
+    Raises:
+        ValueError: If a size is too small, the cell is unknown or dropout is outside [0, 1).
+
+    Example:
+        >>> model = build_next_item(n_items=50, n_actions=5, units=8)
+        >>> model.output_shape
+        (None, None, 50)
+    """
+    return _build("next_item", n_items, n_items, n_actions, n_features, embedding, units, cell, dropout, seed)
+
+
+def build_next_action(n_items, n_actions=6, n_features=0, *, embedding=32, units=64, cell="lstm", dropout=0.0, seed=0):
+    """Build a model that scores every action as the next one, the end of the session among them.
+
+    Args, raises: as `build_next_item`. n_actions counts padding and every action, also those that are only ever
+        predicted, such as leave.
+
+    Returns:
+        Functional `keras.Model` with output (n, length, n_actions), logits.
+
+    Example:
+        >>> build_next_action(n_items=50, units=8).output_shape
+        (None, None, 6)
+    """
+    return _build("next_action", n_actions, n_items, n_actions, n_features, embedding, units, cell, dropout, seed)
+
+
+def build_will_buy(n_items, n_actions=0, n_features=0, *, embedding=32, units=64, cell="lstm", dropout=0.0, seed=0):
+    """Build a model that says whether a purchase follows later in the session.
+
+    Args, raises: as `build_next_item`.
+
+    Returns:
+        Functional `keras.Model` with output (n, length, 3), logits of padding, no and yes (targets 0, 1 and 2), so that
+        one loss and one mask serve all three models.
+
+    Example:
+        >>> build_will_buy(n_items=50, units=8).output_shape
+        (None, None, 3)
+    """
+    return _build("will_buy", 3, n_items, n_actions, n_features, embedding, units, cell, dropout, seed)
+
+
+def _build(head, n_classes, n_items, n_actions, n_features, embedding, units, cell, dropout, seed):
+    _check_sizes(n_items, n_actions, n_features, embedding, units, cell, dropout)
+    seeds = iter(range(seed * 10, seed * 10 + 10))
+    items = keras.Input((None,), dtype="int32", name="items")
+    inputs, parts = [items], [_embed(items, n_items, embedding, "item_embedding", next(seeds))]
+    if n_actions:
+        inputs.append(keras.Input((None,), dtype="int32", name="actions"))
+        parts.append(_embed(inputs[-1], n_actions, max(embedding // 4, 1), "action_embedding", next(seeds)))
+    if n_features:
+        inputs.append(keras.Input((None, n_features), name="features"))
+        parts.append(inputs[-1])
+    joined = keras.layers.Concatenate(name="joined")(parts) if len(parts) > 1 else parts[0]
+    encoded = CELLS[cell](
+        units, return_sequences=True, name="encoder",
+        kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
+        recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+    )(joined)
+    encoded = keras.layers.Dropout(dropout, seed=next(seeds), name="dropout")(encoded)
+    logits = keras.layers.Dense(
+        n_classes, name=head, kernel_initializer=keras.initializers.GlorotUniform(next(seeds)))(encoded)
+    return keras.Model({x.name: x for x in inputs}, logits, name=f"{head}_{cell}")
+
+
+def _embed(ids, size, width, name, seed):
+    initializer = keras.initializers.RandomUniform(-0.05, 0.05, seed)
+    return keras.layers.Embedding(size, width, embeddings_initializer=initializer, name=name)(ids)
+
+
+def _check_sizes(n_items, n_actions, n_features, embedding, units, cell, dropout):
+    if n_items < 3:
+        raise ValueError(f"n_items counts padding, unknown and at least one item; found {n_items}")
+    if min(n_actions, n_features) < 0 or min(embedding, units) < 1:
+        raise ValueError("n_actions and n_features must be at least 0, embedding and units at least 1; found "
+                         f"{n_actions}, {n_features}, {embedding}, {units}")
+    if cell not in CELLS:
+        raise ValueError(f"cell must be one of {sorted(CELLS)}; found {cell!r}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must lie in [0, 1); found {dropout}")
+
+
+def train(model, inputs, targets, validation=None, *, learning_rate=3e-3, epochs=10, batch_size=64, patience=None, seed=0):
+    """Train a model of this file, and keep the weights of its best epoch.
+
+    Args:
+        model: A model of this file; trained in place.
+        inputs: Dict of input arrays, as in the module's text.
+        targets: (n, length) int; 0 where nothing is to be predicted.
+        validation: Pair (inputs, targets), or None. Without it the last epoch is kept.
+        learning_rate: Adam's step size.
+        epochs: Greatest number of passes over the data.
+        batch_size: Windows in a step.
+        patience: Epochs without a better validation loss after which training stops; None goes on to the end.
+        seed: Seed of the order of the windows.
+
+    Returns:
+        Dict of lists: loss, and val_loss where there is a validation set, one value an epoch.
+
+    Raises:
+        ValueError: If shapes do not fit, or no position has a target.
+
+    Example:
+        >>> model = build_next_item(n_items=5, units=4)
+        >>> history = train(model, {"items": np.array([[2, 3, 0]])}, np.array([[3, 4, 0]]), epochs=2)
+        >>> len(history["loss"])
+        2
+    """
+    _check_targets(model, inputs, targets)
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate, clipnorm=1.0),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0),
+    )
+    best = keras.callbacks.EarlyStopping(patience=patience or epochs, restore_best_weights=True)
+    history = model.fit(
+        _Batches(inputs, targets, batch_size, seed),
+        validation_data=validation and _Batches(*validation, 256),
+        epochs=epochs,
+        callbacks=[best] if validation else [],
+        verbose=0,
+    )
+    return history.history
+
+
+class _Batches(keras.utils.PyDataset):
+    """Batches in an order of their own seed, so that training does not depend on the global random state."""
+
+    def __init__(self, inputs, targets, batch_size, seed=None):
+        super().__init__()
+        self.inputs, self.targets, self.batch_size = inputs, targets, batch_size
+        self.random = None if seed is None else np.random.default_rng(seed)
+        self.order = np.arange(len(targets))
+        self.on_epoch_end()
+
+    def __len__(self):
+        return -(-len(self.order) // self.batch_size)
+
+    def __getitem__(self, number):
+        rows = self.order[number * self.batch_size : (number + 1) * self.batch_size]
+        return {name: values[rows] for name, values in self.inputs.items()}, self.targets[rows]
+
+    def on_epoch_end(self):
+        if self.random is not None:
+            self.random.shuffle(self.order)
+
+
+def _check_targets(model, inputs, targets):
+    missing = {x.name for x in model.inputs} - set(inputs)
+    if missing:
+        raise ValueError(f"inputs lack {sorted(missing)}, which the model reads")
+    for name, values in inputs.items():
+        if values.shape[:2] != targets.shape:
+            raise ValueError(f"inputs[{name!r}] is {values.shape}, but targets are {targets.shape}: both start with "
+                             "(windows, length)")
+    classes = model.output_shape[-1]
+    if not 0 <= targets.min() <= targets.max() < classes:
+        raise ValueError(f"targets must lie between 0 and {classes - 1}; found {targets.min()} to {targets.max()}")
+    if not targets.any():
+        raise ValueError("every target is 0, so there is nothing to learn: check the window length and the vocabulary")

@@ -1,0 +1,190 @@
+"""Carry the weights of a model trained on one platform into a model for another.
+
+Every strategy takes a trained `source` and a freshly built `target` (same layer names, its own vocabulary), leaves both as they
+are, and returns a `Transfer`: a new model, and for each layer what was copied, what is frozen and what starts anew.
+
+    direct_transfer      copy everything, train nothing
+    feature_extraction   copy everything, train the head alone
+    fine_tuning          copy everything, train the top `depth` layers, or all
+    gradual_unfreezing   train the head first, then one layer more in each stage
+
+Tables that hold one row (or column) a token are remapped: a token that both vocabularies know keeps its row, a new
+one keeps its initial value in `target`. The two vocabularies are given as their tokens, in order, without padding and unknown.
+
+Source: Yosinski, J. et al. (2014), How transferable are features in deep neural networks?, arXiv 1411.1792; gradual
+unfreezing: Howard, J. & Ruder, S. (2018), arXiv 1801.06146, section 3.3.
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+RESERVED = 2  # padding and unknown stand before the tokens
+
+
+class Transfer(NamedTuple):
+    """A new model, and what happened to each of its layers.
+
+    Attributes:
+        model: `keras.Model` for the target.
+        layers: List of dicts with layer (its name), start (`copied`, `remapped` or `initialized`), copied (share of
+            its weights that come from the source) and trains (bool).
+    """
+
+    model: keras.Model
+    layers: list
+
+
+def remap_table(table, source_tokens, target_tokens, initial, axis=0):
+    """Move the rows of a table from one vocabulary to another.
+
+    Args:
+        table: Array whose `axis` has len(source_tokens) + 2 entries: padding, unknown, then the tokens in order.
+        source_tokens: Tokens of the source vocabulary, in order.
+        target_tokens: Tokens of the target vocabulary, in order.
+        initial: Array whose `axis` has len(target_tokens) + 2 entries: what a token unknown to the source gets.
+        axis: Axis of the tokens: 0 for an embedding, -1 for the kernel or bias of an output layer.
+
+    Returns:
+        (new table of the shape of `initial`, bool array (len(target_tokens) + 2,) that says which were moved).
+
+    Raises:
+        ValueError: If the sizes do not fit the vocabularies.
+
+    Example:
+        >>> table, moved = remap_table(np.array([[0.], [1.], [2.], [3.]]), ["a", "b"], ["b", "c"], np.zeros((4, 1)))
+        >>> table.ravel().tolist(), moved.tolist()
+        ([0.0, 1.0, 3.0, 0.0], [True, True, True, False])
+    """
+    for name, size, tokens in (("table", table.shape[axis], source_tokens), ("initial", initial.shape[axis], target_tokens)):
+        if size != len(tokens) + RESERVED:
+            raise ValueError(f"{name} has {size} entries on axis {axis}, but its vocabulary has {len(tokens)} tokens "
+                             f"and {RESERVED} reserved: {len(tokens) + RESERVED} expected")
+    place = {token: number for number, token in enumerate(source_tokens, RESERVED)}
+    origin = np.array([*range(RESERVED), *(place.get(token, -1) for token in target_tokens)])
+    moved = origin >= 0
+    result = np.moveaxis(np.array(initial), axis, 0)
+    result[moved] = np.moveaxis(table, axis, 0)[origin[moved]]
+    return np.moveaxis(result, 0, axis), moved
+
+
+def copy_weights(source, target, source_tokens=None, target_tokens=None):
+    """Copy weights into a new model, layer by layer, by name.
+
+    Args:
+        source: Trained model.
+        target: Model with the same layer names; not changed.
+        source_tokens: Tokens of the source's item vocabulary; needed only where the vocabularies differ.
+        target_tokens: Tokens of the target's.
+
+    Returns:
+        `Transfer`. A layer that the source lacks is `initialized`.
+
+    Raises:
+        ValueError: If a layer of the same name has another shape, and no vocabulary explains it.
+    """
+    model = _clone(target)
+    remap = source_tokens is not None and list(source_tokens) != list(target_tokens)
+    known = {layer.name for layer in source.layers}
+    layers = []
+    for layer in _weighted(model):
+        start, share = "initialized", 0.0
+        if layer.name in known:
+            old, new = source.get_layer(layer.name).get_weights(), layer.get_weights()
+            tokens = (source_tokens, target_tokens) if remap else None
+            start, share, weights = _moved(layer, old, new, tokens)
+            layer.set_weights(weights)
+        layers.append({"layer": layer.name, "start": start, "copied": round(share, 3), "trains": True})
+    return Transfer(model, layers)
+
+
+def _moved(layer, old, new, tokens):
+    """(start, share of the weights copied, weights) of one layer."""
+    axis = 0 if isinstance(layer, keras.layers.Embedding) else -1
+    if tokens and len(old) == len(new) and all(
+        a.shape[axis] == len(tokens[0]) + RESERVED and b.shape[axis] == len(tokens[1]) + RESERVED
+        for a, b in zip(old, new)
+    ):
+        moved = [remap_table(a, *tokens, b, axis) for a, b in zip(old, new)]
+        return "remapped", float(moved[0][1].mean()), [table for table, _ in moved]
+    if [a.shape for a in old] != [b.shape for b in new]:
+        raise ValueError(
+            f"layer {layer.name!r} has weights of shape {[a.shape for a in old]} in the source and "
+            f"{[b.shape for b in new]} in the target. Build both with the same sizes; where only the vocabularies differ, "
+            "pass source_tokens and target_tokens")
+    return "copied", 1.0, old
+
+
+def _clone(model):
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+def _weighted(model):
+    """The layers that have weights, from the input to the head."""
+    return [layer for layer in model.layers if layer.weights]
+
+
+def direct_transfer(source, target, source_tokens=None, target_tokens=None):
+    """Use the source as it is: nothing is trained.
+
+    Args, raises: as `copy_weights`.
+
+    Returns:
+        `Transfer` with every layer frozen.
+    """
+    return fine_tuning(source, target, source_tokens, target_tokens, depth=0)
+
+
+def feature_extraction(source, target, source_tokens=None, target_tokens=None):
+    """Keep what the source learnt to see, and train the head alone (a linear probe).
+
+    Args, raises: as `copy_weights`.
+
+    Returns:
+        `Transfer` with every layer frozen but the last.
+    """
+    return fine_tuning(source, target, source_tokens, target_tokens, depth=1)
+
+
+def fine_tuning(source, target, source_tokens=None, target_tokens=None, depth=None):
+    """Start from the source and go on training.
+
+    Args, raises: as `copy_weights`.
+        depth: How many layers train, counted from the head; None for all. Rows of a frozen embedding that are new stay as
+            they were drawn.
+
+    Returns:
+        `Transfer`.
+    """
+    transfer = copy_weights(source, target, source_tokens, target_tokens)
+    return Transfer(transfer.model, _freeze(transfer, depth))
+
+
+def _freeze(transfer, depth):
+    """Let the top `depth` layers train, and say so in the report."""
+    weighted = _weighted(transfer.model)
+    depth = len(weighted) if depth is None else depth
+    if not 0 <= depth <= len(weighted):
+        raise ValueError(f"depth must lie between 0 and {len(weighted)}, the number of layers with weights; found {depth}")
+    for place, layer in enumerate(reversed(weighted)):
+        layer.trainable = place < depth
+    return [{**row, "trains": layer.trainable} for row, layer in zip(transfer.layers, weighted)]
+
+
+def gradual_unfreezing(source, target, train, source_tokens=None, target_tokens=None):
+    """Train the head first, then one layer more in each stage, down to the input.
+
+    Args, raises: as `copy_weights`.
+        train: Function of (model, depth) that trains the model in place; called once a stage, depth 1, 2, and so on.
+
+    Returns:
+        `Transfer` after the last stage.
+    """
+    transfer = copy_weights(source, target, source_tokens, target_tokens)
+    for depth in range(1, len(_weighted(transfer.model)) + 1):
+        layers = _freeze(transfer, depth)
+        train(transfer.model, depth)
+    return Transfer(transfer.model, layers)
