@@ -16,8 +16,8 @@ class FeatureScaler:
     """What was learnt from the training events; plain numbers.
 
     Attributes:
-        price, gap, recency: (mean, standard deviation) of log(1 + price), of log(1 + seconds since the previous event
-            of the session), and of log(1 + seconds since the previous session of the user).
+        price, gap, recency: (mean, standard deviation) of log(1 + price), of log(1 + seconds since the
+            session's previous event), and of log(1 + seconds since the user's previous session).
         devices: tuple of the devices seen in training.
     """
 
@@ -75,17 +75,17 @@ def extract_features(events, scaler, session_ids, *, timezone="UTC", user_id="us
     """Describe every event by numbers that are known when it happens.
 
     Args:
-        events: DataFrame (n rows), sorted by user and time; without a price all prices are missing, without a device
-            all devices are "other".
+        events: DataFrame (n rows), sorted by user and time; without a price all prices are missing, without a
+            device all devices are "other".
         scaler: FeatureScaler from `fit_features`.
         session_ids: int array (n,), aligned with the rows.
         timezone: where hour and weekday are read, e.g. "Europe/Paris".
         user_id, timestamp, price, device: names of the columns.
 
     Returns:
-        float32 array (n, F) without missing values, and the list of the F names: price, gap and recency are scaled
-        logarithms, 0 where missing, each with a flag (price_missing, first_event, first_session); hour and weekday are
-        points on a circle; devices are one-hot, the last one for devices that training did not see.
+        float32 array (n, F) without missing values, and the list of the F names: price, gap and recency are
+        scaled logarithms, 0 where missing, each with a flag (price_missing, first_event, first_session); hour
+        and weekday are points on a circle; devices are one-hot, the last for those that training did not see.
 
     Raises:
         KeyError: the user or the time is missing.
@@ -117,10 +117,11 @@ def _prices(events, price):
 
 
 def _pauses(events, session_ids, user_id, timestamp):
-    """Seconds since the previous event of the session and since the previous session of the user, NaN if none."""
+    """Seconds since the session's previous event and since the user's previous session, NaN if none."""
     missing = [name for name in (user_id, timestamp) if name not in events]
     if missing:
-        raise KeyError(f"no column {missing[0]!r} in the event log: found {', '.join(map(str, events.columns))}")
+        found = ", ".join(map(str, events.columns))
+        raise KeyError(f"no column {missing[0]!r} in the event log: found {found}")
     ids, n = np.asarray(session_ids), len(events)
     if ids.shape != (n,):
         raise ValueError(f"session_ids: found shape {ids.shape}, expected ({n},), one number per event")
@@ -162,8 +163,9 @@ def _clock(times, timezone):
     local = times.dt.tz_convert(timezone).dt.tz_localize(None).to_numpy("datetime64[ms]").view("int64")
     hour = local / 3_600_000 % 24
     weekday = (local // 86_400_000 + 3) % 7  # the first of January 1970 was a Thursday
-    turns = {"hour": hour / 24, "weekday": weekday / 7}
-    return {f"{name}_{wave.__name__}": wave(2 * np.pi * turn) for name, turn in turns.items() for wave in (np.sin, np.cos)}
+    angles = {"hour": 2 * np.pi * hour / 24, "weekday": 2 * np.pi * weekday / 7}
+    return {f"{name}_{wave.__name__}": wave(angle)
+            for name, angle in angles.items() for wave in (np.sin, np.cos)}
 
 
 def _one_hot(values, n, devices):

@@ -11,6 +11,8 @@ A split selects windows by their first event: `rows[masks["train"][rows[:, 0]]]`
 import numpy as np
 import pandas as pd
 
+_HINT = "for example with clean_events"
+
 
 def sessionize(events, inactivity="30min", *, session_id=None, user_id="user_id", platform="platform",
                timestamp="timestamp"):
@@ -51,7 +53,7 @@ def sessionize(events, inactivity="30min", *, session_id=None, user_id="user_id"
     starts = new_user | (gaps > pause)
     if platform is not None:
         starts |= _changes(_column(events, platform))
-    return np.concatenate([np.zeros(min(len(events), 1), "int64"), np.cumsum(starts)])
+    return np.cumsum(np.concatenate([[False], starts])[:len(events)])
 
 
 def session_windows(session_ids, length=20):
@@ -78,17 +80,17 @@ def session_windows(session_ids, length=20):
     """
     ids = np.asarray(session_ids)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
-        raise ValueError(f"session_ids: found {ids.dtype} of shape {ids.shape}, expected a vector of whole numbers; "
-                         "use sessionize")
+        raise ValueError(f"session_ids: found {ids.dtype} of shape {ids.shape}, expected a vector of whole "
+                         "numbers; use sessionize")
     if length < 1:
         raise ValueError(f"length: found {length}, expected at least 1")
-    order = None if (ids[1:] >= ids[:-1]).all() else np.argsort(ids, kind="stable")
-    starts, stops = _windows(ids if order is None else ids[order], length)
-    rows = starts[:, None] + np.arange(length)
-    next_rows = rows + 1
-    rows[rows >= stops[:, None]] = -1
-    next_rows[next_rows >= stops[:, None]] = -1
-    return (rows, next_rows) if order is None else (take(order, rows, -1), take(order, next_rows, -1))
+    order = np.argsort(ids, kind="stable")  # linear where sessions are in order
+    places, ends, n_windows = _places(ids[order], length)
+    rows, next_rows = np.full((2, n_windows * length), -1)
+    rows[places] = order
+    next_rows[places[:-1]] = order[1:]
+    next_rows[places[ends]] = -1
+    return rows.reshape(-1, length), next_rows.reshape(-1, length)
 
 
 def take(values, rows, fill=0):
@@ -156,17 +158,17 @@ def _changes(values):
 
 def _check_order(users, new_user, gaps, times):
     if times.size and times.min() == np.iinfo("int64").min:
-        raise ValueError(f"row {times.argmin()} has no timestamp: remove such rows, for example with clean_events")
+        raise ValueError(f"row {times.argmin()} has no timestamp: remove such rows, {_HINT}")
     backwards = (gaps < 0) & ~new_user
     if backwards.any():
-        raise ValueError(f"row {backwards.argmax() + 1} is earlier than the row before it: sort the log by user and "
-                         "time, for example with clean_events")
+        raise ValueError(f"row {backwards.argmax() + 1} is earlier than the row before it: sort the log by "
+                         f"user and time, {_HINT}")
     if users.is_monotonic_increasing:
         return
     blocks = users[np.concatenate([[True], new_user])[:len(users)]]
     if blocks.duplicated().any():
-        raise ValueError(f"the rows of user {blocks[blocks.duplicated()].iloc[0]!r} are not together: sort the log by "
-                         "user and time, for example with clean_events")
+        raise ValueError(f"the rows of user {blocks[blocks.duplicated()].tolist()[0]!r} are not together: "
+                         f"sort the log by user and time, {_HINT}")
 
 
 def _numbers(users, sessions):
@@ -176,10 +178,10 @@ def _numbers(users, sessions):
     return pd.factorize(pairs)[0].astype("int64")
 
 
-def _windows(ids, length):
-    """First position of every window, and the position where its session stops; both (windows,)."""
-    ends = np.flatnonzero(np.concatenate([ids[1:] != ids[:-1], [True]])[:len(ids)]) + 1
-    first = np.concatenate([[0], ends[:-1]])[:len(ends)]
-    pieces = -(-(ends - first) // length)
-    within = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    return np.repeat(first, pieces) + length * within, np.repeat(ends, pieces)
+def _places(ids, length):
+    """Lay windows one after another: place of every event, last event of every session, number of windows."""
+    ends = np.flatnonzero(np.concatenate([ids[1:] != ids[:-1], [True]])[:len(ids)])
+    sizes = np.diff(ends, prepend=-1)
+    windows = -(-sizes // length)
+    shifts = length * (np.cumsum(windows) - windows) - (ends + 1 - sizes)
+    return np.arange(len(ids)) + np.repeat(shifts, sizes), ends, windows.sum()

@@ -13,20 +13,22 @@ class LeakageError(ValueError):
 def temporal_split(events, session_ids=None, validation=0.15, test=0.15, *, timestamp="timestamp"):
     """Split whole sessions at two moments that hold for all users and platforms.
 
-    A session belongs to the part in which it starts. One that goes on past a boundary would carry the future
-    into an earlier part, so it goes to the mask "straddling" and to no part.
+    A session belongs to the part in which it starts. One that goes on past a boundary would carry the
+    future into an earlier part, so it goes to the mask "straddling" and to no part.
 
     Args:
         events: DataFrame (n rows) in any order.
         session_ids: int array (n,); None takes every event for itself.
-        validation, test: shares of the sessions, the latest ones; or both the moment at which the part starts.
+        validation, test: shares of the sessions, the latest ones; or for both the moment at which they start.
         timestamp: name of the column.
 
     Returns:
         dict of boolean masks (n,): train, validation, test, straddling; every row is in exactly one.
 
     Raises:
-        ValueError: shares or moments that leave a part empty, a missing timestamp, `session_ids` of another length.
+        KeyError: there is no column of timestamps.
+        ValueError: no event, shares or moments that leave a part empty, a missing timestamp, `session_ids` of
+            another length.
 
     Example:
         >>> log = pd.DataFrame({"timestamp": pd.date_range("2026-03-01", periods=10, tz="UTC")})
@@ -38,7 +40,8 @@ def temporal_split(events, session_ids=None, validation=0.15, test=0.15, *, time
     times = times[order].view("int64")  # NumPy is several times slower on datetimes
     starts, ends = np.minimum.reduceat(times, firsts), np.maximum.reduceat(times, firsts)
     boundaries = _boundaries(starts, validation, test)
-    part, last_part = (sum((moments >= boundary).astype("int8") for boundary in boundaries) for moments in (starts, ends))
+    part, last_part = (sum((moments >= boundary).astype("int8") for boundary in boundaries)
+                       for moments in (starts, ends))
     part[last_part > part] = len(PARTS)
     parts = np.empty(len(times), "int8")
     parts[order] = np.repeat(part, sizes)
@@ -76,22 +79,22 @@ def user_split(events, validation=0.15, test=0.15, *, seed=0, user_id="user_id")
     return _masks(part[users], PARTS, f"{n_users} users with validation={validation!r} and test={test!r}")
 
 
-def check_leakage(events, masks, *, by="time", session_ids=None, fitted=None, user_id="user_id", item_id="item_id",
-                  timestamp="timestamp"):
+def check_leakage(events, masks, *, by="time", session_ids=None, fitted=None, user_id="user_id",
+                  item_id="item_id", timestamp="timestamp"):
     """Fail if training has seen validation or test; tell what these hold that training never saw.
 
     Args:
         events: DataFrame (n rows).
-        masks: dict of boolean masks (n,) with train and test, perhaps validation; other names are not checked.
-        by: "time" (no event of a part is later than the start of a later part) or "user" (no user is in two parts).
+        masks: dict of boolean masks (n,), train and test, perhaps validation; other names are not checked.
+        by: "time" (every part ends before the next one starts) or "user" (no user is in two parts).
         session_ids: int array (n,); no session may be in two parts.
-        fitted: dict of name to (fit, result): `fit(training events)` must equal `result`, be it a vocabulary, a
-            scaler or anything else that was fitted. Otherwise it was fitted on something else than training.
+        fitted: dict of name to (fit, result): `fit(training events)` must equal `result`, be it a vocabulary,
+            a scaler or anything else that was fitted. Otherwise it was fitted on more than training.
         user_id, item_id, timestamp: names of the columns.
 
     Returns:
-        DataFrame with a row per later part: part, rows, new_users, new_items (distinct ones absent from training),
-        rows_with_new_items (they become the unknown token).
+        DataFrame with a row per later part: part, rows, new_users, new_items (distinct ones that training
+        lacks), rows_with_new_items (they become the unknown token).
 
     Raises:
         LeakageError: which check failed, in which part, on how many rows.
@@ -103,9 +106,10 @@ def check_leakage(events, masks, *, by="time", session_ids=None, fitted=None, us
         >>> masks = {"train": np.array([True, False]), "test": np.array([False, True])}
         >>> check_leakage(log, masks)["new_items"].tolist()
         [1]
-        >>> check_leakage(log, masks, fitted={"items": (lambda part: set(part["item_id"]), {31, 32})})
+        >>> check_leakage(log, masks, fitted={"items": (lambda part: set(part["item_id"]), {31, 32})}
+        ...               )  # doctest: +IGNORE_EXCEPTION_DETAIL
         Traceback (most recent call last):
-        helpers.data.splits.LeakageError: 'items' was fitted on more than training: fit it again on events[train]
+        helpers.data.splits.LeakageError: 'items' was fitted on more than training: fit again on events[train]
     """
     parts = {name: _mask(masks, name, len(events)) for name in PARTS if name in masks or name != "validation"}
     if by not in ("time", "user"):
@@ -119,7 +123,7 @@ def check_leakage(events, masks, *, by="time", session_ids=None, fitted=None, us
         _check_times(_times(events, timestamp), parts)
     for name, (fit, result) in (fitted or {}).items():
         if fit(events[parts["train"]]) != result:
-            raise LeakageError(f"{name!r} was fitted on more than training: fit it again on events[train]")
+            raise LeakageError(f"{name!r} was fitted on more than training: fit again on events[train]")
     later = [name for name in parts if name != "train"]
     return pd.DataFrame([_news(events, parts, name, user_id, item_id) for name in later])
 
@@ -132,6 +136,8 @@ def _column(events, name):
 
 def _times(events, timestamp):
     times = _column(events, timestamp).to_numpy("datetime64[ms]")
+    if not len(times):
+        raise ValueError("the event log holds no event: expected at least one row")
     missing = np.isnat(times)
     if missing.any():
         raise ValueError(f"column {timestamp!r} is missing in row {missing.argmax()}: remove such rows first")
@@ -173,27 +179,30 @@ def _boundaries(starts, validation, test):
 
 def _milliseconds(time):
     time = pd.Timestamp(time)
-    return (time.tz_localize("UTC") if time.tz is None else time).value // 1_000_000
+    time = time.tz_localize("UTC") if time.tz is None else time
+    return time.as_unit("ms").asm8.astype("int64")
 
 
 def _check_shares(validation, test):
     if not (validation > 0 and test > 0 and validation + test < 1):
-        raise ValueError(f"found validation={validation} and test={test}, expected shares above 0 that leave a part "
-                         "for training")
+        raise ValueError(f"found validation={validation} and test={test}, expected shares above 0 that leave "
+                         "a part for training")
 
 
 def _masks(part, names, asked):
     masks = {name: part == number for number, name in enumerate(names)}
     empty = [name for name in PARTS if not masks[name].any()]
     if empty:
-        raise ValueError(f"no event is left for {' and '.join(empty)}: found {asked}, expected all parts to hold some")
+        raise ValueError(f"no event is left for {' and '.join(empty)}: found {asked}, expected all parts to "
+                         "hold some")
     return masks
 
 
 def _mask(masks, name, n):
     mask = np.asarray(masks.get(name))
     if mask.shape != (n,) or mask.dtype != bool:
-        raise ValueError(f"masks[{name!r}]: found {mask.dtype} of shape {mask.shape}, expected booleans of shape ({n},)")
+        raise ValueError(f"masks[{name!r}]: found {mask.dtype} of shape {mask.shape}, expected booleans of "
+                         f"shape ({n},)")
     return mask
 
 
@@ -203,9 +212,9 @@ def _check_disjoint(values, parts, what):
                      keys=parts, names=["part", None])
     twice = seen[seen.duplicated(keep=False)]
     if len(twice):
-        shared = twice.nunique()
-        raise LeakageError(f"{shared:,} {what} are in two parts ({', '.join(twice.index.unique('part'))}), for example "
-                           f"{twice.iloc[0]!r}: split again, each of the {what} in one part")
+        where = ", ".join(twice.index.unique("part"))
+        raise LeakageError(f"{twice.nunique():,} {what} are in two parts ({where}), for example "
+                           f"{twice.tolist()[0]!r}: split again, each of the {what} in one part")
 
 
 def _check_times(times, parts):
@@ -216,14 +225,13 @@ def _check_times(times, parts):
         start = times[parts[later]].min()
         late = int((times[parts[earlier]] >= start).sum())
         if late:
-            raise LeakageError(f"{late:,} events of {earlier} are not before {later} starts ({start} UTC): split by "
-                               "time, whole sessions, with temporal_split")
+            raise LeakageError(f"{late:,} events of {earlier} are not before {later} starts ({start} UTC): "
+                               "split by time, whole sessions, with temporal_split")
 
 
 def _news(events, parts, name, user_id, item_id):
     train, part = events[parts["train"]], events[parts[name]]
-    items = part[item_id].dropna()
+    items, users = _column(part, item_id).dropna(), _column(part, user_id)
     new_items = items[~items.isin(train[item_id])]
-    users = part[user_id]
     return {"part": name, "rows": len(part), "new_users": users[~users.isin(train[user_id])].nunique(),
             "new_items": new_items.nunique(), "rows_with_new_items": len(new_items)}

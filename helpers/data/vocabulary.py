@@ -15,8 +15,8 @@ PADDING, UNKNOWN, FIRST = 0, 1, 2
 class Vocabulary:
     """Items and their numbers, fitted on training data alone.
 
-    Two platforms share a vocabulary with `extend` (aligned: the numbers of the source stay, what only the target
-    sells follows), or have one each (disjoint).
+    Two platforms share a vocabulary with `extend` (aligned: the numbers of the source stay, what only the
+    target sells follows), or have one each (disjoint).
 
     Attributes:
         items: tuple of n distinct items, all integers or all strings; item i has the number i + 2.
@@ -48,7 +48,7 @@ class Vocabulary:
         counts = pd.Series(values).value_counts(sort=False)  # leaves missing values out
         frequent = counts.index[counts >= min_count]
         _check_kind(frequent)
-        return cls(tuple(frequent.sort_values().tolist()))
+        return cls(tuple(sorted(frequent.tolist())))
 
     @property
     def size(self):
@@ -67,7 +67,8 @@ class Vocabulary:
             values = values.to_numpy("int64", na_value=0)
         found = self._index.get_indexer(pd.Index(values))  # -1 where there is none
         found[missing] = -1
-        return (found + FIRST).astype("int32")
+        found += FIRST  # so that -1 becomes unknown
+        return found.astype("int32")
 
     def decode(self, numbers):
         """Items of the numbers: object array of the same shape; None for padding and unknown.
@@ -75,15 +76,22 @@ class Vocabulary:
         Raises:
             IndexError: a number is negative, or not below `size`.
         """
-        numbers = np.asarray(numbers)
+        numbers = np.asarray(numbers, "int64")
         if numbers.size and not 0 <= numbers.min() <= numbers.max() < self.size:
-            raise IndexError(f"numbers: found {numbers.min()} to {numbers.max()}, expected 0 to {self.size - 1}")
+            raise IndexError(f"numbers: found {numbers.min()} to {numbers.max()}, expected 0 to "
+                             f"{self.size - 1}")
         return np.array([None, None, *self.items], dtype=object)[numbers]
 
     def extend(self, values, min_count=1):
-        """The vocabulary aligned with another platform: old numbers stay, new items follow in sorted order."""
+        """The vocabulary aligned with another platform: old numbers stay, new items follow, sorted.
+
+        Raises:
+            TypeError: the new items are no integers where the old ones are, or no strings.
+        """
         known = set(self.items)
-        return Vocabulary(self.items + tuple(x for x in Vocabulary.fit(values, min_count).items if x not in known))
+        new = tuple(item for item in Vocabulary.fit(values, min_count).items if item not in known)
+        _check_kind(pd.Index(self.items + new, dtype=object))
+        return Vocabulary(self.items + new)
 
     def save(self, path):
         """Write the vocabulary as JSON."""
@@ -107,5 +115,5 @@ class Vocabulary:
 def _check_kind(index):
     kind = pd.api.types.infer_dtype(index.categories if index.dtype == "category" else index)
     if kind not in ("integer", "string", "empty"):
-        raise TypeError(f"values: found {kind}, for example {index[0]!r}, expected all integers or all strings; "
-                        "convert them first, for example with astype('Int64') or astype('str')")
+        raise TypeError(f"values: found {kind}, for example {index[0]!r}, expected all integers or all "
+                        "strings; convert them first, for example with astype('Int64') or astype('str')")

@@ -2,21 +2,22 @@
 
     python -m tests.benchmarks.preparation
 
-Prepared are cleaning, sessions, split, vocabulary and windows of items and next items, with the functions of
-`helpers.data` as a reader calls them.
+Prepared are cleaning, sessions, split, vocabulary and windows of items and next items, with the functions
+of `helpers.data` as a reader calls them.
 
-The log looks as `read_events` returns it from Parquet: int64 user_id, categorical platform, device and event_type,
-datetime64[ms, UTC] timestamp, Int64 item_id (missing for search), float64 price (missing for search). Sessions of many
-users overlap and the events arrive in order of time, half a percent of them up to five minutes late. One percent
-arrives twice; some clocks, prices and items are wrong; a bot roams.
+The log looks as `read_events` returns it from Parquet: int64 user_id, categorical platform, device and
+event_type, datetime64[ms, UTC] timestamp, Int64 item_id and float64 price (both missing for search).
+Sessions of many users overlap and the events arrive in order of time, half a percent of them up to five
+minutes late. One percent arrives twice; some clocks, prices and items are wrong; a bot roams.
 
-Bare NumPy does only what cannot be avoided, on arrays that are clean already: one sort by user and time, one
-difference, one cumulative sum, one gather into windows. It neither cleans, splits, numbers the items nor finds the next
-ones. Plain pandas does all of it, by user and by session with groupby-apply; its results must be the same.
+Bare NumPy does only what cannot be avoided, on arrays that are clean already: one sort by user and time,
+one difference, one cumulative sum, one gather into windows. It neither cleans, splits, numbers the items
+nor finds the next ones. Plain pandas does all of it, by user and by session with groupby-apply; its results
+must be the same.
 
-Every size runs in its own process. Times are processor time (all of it is one thread), the best of several runs taken
-in turn. Memory is the log plus the peak
-of what `tracemalloc` sees allocated while the log is prepared, results included, over the size of the log.
+Every size runs in its own process. Times are processor time (all of it is one thread), the best of several
+runs taken in turn. Memory is the log plus the peak of what `tracemalloc` sees allocated while the log is
+prepared, results included, over the size of the log.
 """
 
 import json
@@ -51,8 +52,10 @@ def make_log(n, seed=0):
     pauses = np.cumsum(rng.exponential(60_000, len(session)).astype("int64"))
     first = np.cumsum(sizes) - sizes
     times = starts[session] + pauses - pauses[first][session]
-    users, platforms = rng.integers(0, n // 20, len(sizes)), rng.choice(3, len(sizes), p=[.5, .4, .1]).astype("int8")
-    columns = {"user": users[session], "platform": platforms[session], "time": times, **_contents(rng, len(session))}
+    users = rng.integers(0, n // 20, len(sizes))
+    platforms = rng.choice(3, len(sizes), p=[.5, .4, .1]).astype("int8")
+    columns = {"user": users[session], "platform": platforms[session], "time": times}
+    columns |= _contents(rng, len(session))
     columns = {name: np.append(values, extra) for (name, values), extra in zip(columns.items(), _bot(rng, n))}
     return _arrive(rng, columns)
 
@@ -122,7 +125,8 @@ def with_numpy(users, times, items):
 def with_pandas(log):
     """The same results as `with_helpers`, one user and one session after another."""
     events = _pandas_clean(log)
-    events["session"] = events.groupby("user_id", group_keys=False).apply(_pandas_sessions, include_groups=False)
+    by_user = events.groupby("user_id", group_keys=False)
+    events["session"] = by_user.apply(_pandas_sessions)
     spans = events.groupby(["user_id", "session"])["timestamp"].agg(["min", "max"])
     ordered = spans["min"].sort_values(kind="stable")
     n, share = len(ordered), round(.15 * len(ordered))
@@ -136,7 +140,8 @@ def with_pandas(log):
     events["number"] = events["item_id"].map(numbers).fillna(1).astype(int)
     windows = events.groupby(["user_id", "session"])[["number", "part"]].apply(_pandas_windows)
     rows, next_rows, parts = (np.array(values) for values in zip(*windows.explode()))
-    return rows, next_rows, {name: parts == name for name in ("train", "validation", "test", "straddling")}, tuple(items)
+    masks = {name: parts == name for name in ("train", "validation", "test", "straddling")}
+    return rows, next_rows, masks, tuple(items)
 
 
 def _pandas_clean(log):
@@ -197,8 +202,9 @@ def measure(n):
 
 def _as_they_arrived(events):
     order = np.argsort(events["timestamp"].to_numpy("datetime64[ms]"), kind="stable")
-    return (events["user_id"].to_numpy()[order], events["timestamp"].to_numpy("datetime64[ms]").view("int64")[order],
-            events["item_id"].to_numpy("int64", na_value=1)[order])
+    times = events["timestamp"].to_numpy("datetime64[ms]").view("int64")
+    items = events["item_id"].to_numpy("int64", na_value=1)
+    return events["user_id"].to_numpy()[order], times[order], items[order]
 
 
 def _in_turn(repeats, *functions):
@@ -230,12 +236,13 @@ def run(sizes=SIZES):
 
 def main():
     """Print the table."""
-    print("    events   helpers      per event   bare NumPy   ratio   plain pandas   times faster   peak / log")
-    for result in (results := list(run())):
-        plain = result.get("pandas")
-        faster = f"{plain:12.2f} s {plain / result['helpers']:14.0f}" if plain else " " * 29
-        print(f"{result['events']:10,} {result['helpers']:7.3f} s {1e9 * result['helpers'] / result['events']:11.0f} ns "
-              f"{result['numpy']:10.3f} s {result['helpers'] / result['numpy']:7.2f} {faster} {result['memory']:12.2f}")
+    results = list(run())
+    print("    events    helpers  per event  bare NumPy  ratio  plain pandas  times faster  peak / log")
+    for result in results:
+        events, ours, plain = result["events"], result["helpers"], result.get("pandas")
+        faster = f"{plain:12.2f} s {plain / ours:12.0f}" if plain else ""
+        print(f"{events:10,} {ours:8.3f} s {1e9 * ours / events:7.0f} ns {result['numpy']:9.3f} s "
+              f"{ours / result['numpy']:6.2f} {faster:27} {result['memory']:11.2f}")
     growth = [result["helpers"] / result["events"] for result in results]
     print(f"Time per event, largest log over smallest: {growth[-1] / growth[0]:.2f}")
 
