@@ -147,8 +147,8 @@ def _parse_text(values, timezone, offsets):
     bare = ~named & readable.notna()
     if named.any() and bare.any():
         raise EventLogError(f"column {values.name!r} mixes timestamps with a time zone and, in "
-                            f"{_rows(bare)}, without one (found {values[bare].iloc[0]!r}): give every timestamp "
-                            "a zone")
+                            f"{_rows(bare)}, without one (found {values[bare].iloc[0]!r}): give every "
+                            "timestamp a zone")
     zones = offset.str.replace(":", "").replace({"Z": "+0000"}).str.ljust(5, "0")
     other = named & (zones != zones[named].iloc[0]) if named.any() else named
     if offsets == "raise" and other.any():
