@@ -315,8 +315,8 @@ def online_retail_events(folder=None):
     Returns:
         DataFrame sorted by user_id, timestamp, in the invoice's order: user_id, platform, timestamp (the
         local time, read as UTC), event_type ("purchase"), item_id (stock code), session_id (invoice), price
-        (pounds each), quantity, title. `events.attrs["removed"]` counts the rows left out, by reason: cancellations
-        and adjustments, lines without a customer, lines without a positive quantity or price.
+        (pounds each), quantity, title. `events.attrs["removed"]` counts the rows left out, by reason:
+        cancellations and adjustments, lines without a customer, lines without a positive quantity or price.
     """
     lines = load_online_retail(folder)
     reasons = {
@@ -353,6 +353,8 @@ def online_retail_events(folder=None):
 
 def download(name, folder=None, sources=None, retries=3, progress=True):
     """Download a data set, verify it, and put it in place in one step; does nothing if it is at hand.
+
+    Online Retail arrives as a spreadsheet, which takes about a minute to read.
 
     Args:
         name: a key of `sources`.
