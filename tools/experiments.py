@@ -8,7 +8,6 @@ you like, and start again.
 
 import argparse
 import contextlib
-import logging
 import os
 import re
 import sys
@@ -34,7 +33,7 @@ def measure(path, folder=NOTEBOOKS):
         try:
             papermill.execute_notebook(
                 str(path), str(Path(scratch) / path.name), parameters={"FULL": True}, cwd=str(folder),
-                kernel_name="python3", log_output=True, progress_bar=False,
+                kernel_name="python3", language="python", progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
             )
         except PapermillExecutionError as error:
             raise NotebookFailure(ANSI.sub("", f"{path.stem} failed:\n{error}")) from None
@@ -45,7 +44,6 @@ def main(arguments=None):
     parser.add_argument("notebook", nargs="?", help="the number or the name of a notebook; without it, all")
     chosen = parser.parse_args(arguments)
     quiet(os.environ)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         paths = [path for path in find(chosen.notebook) if has_experiments(read(path))]
         if not paths:
