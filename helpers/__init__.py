@@ -6,8 +6,8 @@
     models       sequence models, and what is carried from one platform to another
     course       the notebooks' own tools: environment check, exercises, pictures
 
-Every file stands alone: copy one next to your own code and it works. A room, and a file in it, is imported when
-it is first named, so that `import helpers` costs milliseconds and loads no TensorFlow.
+Every file stands alone: copy one next to your own code and it works. A room, and a file in it, is imported
+when it is first named, so that `import helpers` costs milliseconds and loads no TensorFlow.
 
 >>> import helpers
 >>> "data" in dir(helpers)

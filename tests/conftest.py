@@ -1,4 +1,4 @@
-"""What every test gets: the same examples on each run, pictures without a screen, no network past this machine."""
+"""What every test gets: the same examples on each run, pictures without a screen, no network."""
 
 import ipaddress
 import os
@@ -21,7 +21,7 @@ def _is_here(host):
 
 def _connect_here(self, address):
     if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_here(address[0]):
-        raise RuntimeError(f"a test wanted to reach {address[0]}, but `make test` must pass without a network: replace the download by a local file")
+        raise RuntimeError(f"a test wanted to reach {address[0]}: `make test` must pass without a network")
     return _connect(self, address)
 
 

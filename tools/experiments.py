@@ -2,8 +2,8 @@
 
     python tools/experiments.py [07]
 
-A table keeps the rows that it has, as long as settings and code are those that made them: stop with Ctrl-C whenever
-you like, and start again.
+A table keeps the rows that it has, as long as settings and code are those that made them: stop with Ctrl-C
+whenever you like, and start again.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from notebooks import ANSI, NOTEBOOKS, NotebookFailure, find, quiet, read, tags
+from notebooks import ANSI, NOTEBOOKS, NotebookFailure, find, prepare, read, tags
 
 
 def has_experiments(notebook):
@@ -28,22 +28,31 @@ def has_experiments(notebook):
 
 
 def measure(path, folder=NOTEBOOKS):
-    """Run one notebook with FULL = True; what it prints is shown at once, the executed copy is thrown away."""
+    """Run one notebook with FULL = True; show what it prints, throw its executed copy away."""
     with tempfile.TemporaryDirectory() as scratch:
         try:
             papermill.execute_notebook(
-                str(path), str(Path(scratch) / path.name), parameters={"FULL": True}, cwd=str(folder),
-                kernel_name="python3", language="python", progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
+                str(path),
+                str(Path(scratch) / path.name),
+                parameters={"FULL": True},
+                cwd=str(folder),
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                stdout_file=sys.stdout,
+                stderr_file=sys.stderr,
             )
         except PapermillExecutionError as error:
             raise NotebookFailure(ANSI.sub("", f"{path.stem} failed:\n{error}")) from None
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("notebook", nargs="?", help="the number or the name of a notebook; without it, all")
     chosen = parser.parse_args(arguments)
-    quiet(os.environ)
+    prepare(os.environ)
     try:
         paths = [path for path in find(chosen.notebook) if has_experiments(read(path))]
         if not paths:

@@ -1,8 +1,8 @@
 """Run notebooks without a browser.
 
-    python tools/notebooks.py run 07         run one, report its time and memory, write nothing
-    python tools/notebooks.py execute [07]   run one or all, and keep their outputs
-    python tools/notebooks.py check [07]     list what breaks the course's rules, run nothing
+python tools/notebooks.py run 07         run one, report its time and memory, write nothing
+python tools/notebooks.py execute [07]   run one or all, and keep their outputs
+python tools/notebooks.py check [07]     list what breaks the course's rules, run nothing
 """
 
 import argparse
@@ -69,10 +69,12 @@ def memory_of_children():
     return total
 
 
-def quiet(environment):
-    """Tell kernels, in `environment`, to train on the CPU and to keep TensorFlow's start-up lines to themselves."""
+def prepare(environment):
+    """Tell kernels, in `environment`, to train on the CPU, to start quietly, and where the data lies."""
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     environment.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    if folder := environment.get("COURSE_DATA_DIR"):
+        environment["COURSE_DATA_DIR"] = os.path.abspath(folder)
 
 
 def find(prefix=None, folder=NOTEBOOKS):
@@ -130,10 +132,15 @@ def execute(notebook, skip_missing):
             f"it needs {', '.join(missing)}, absent here: name the folder that holds it in COURSE_DATA_DIR"
         )
     client = NotebookClient(
-        notebook, timeout=3600, kernel_name="python3", record_timing=False, coalesce_streams=True,
-        store_widget_state=False, resources={"metadata": {"path": str(NOTEBOOKS)}},
+        notebook,
+        timeout=3600,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        store_widget_state=False,
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
     )
-    with client.setup_kernel(stderr=subprocess.DEVNULL):  # what a cell writes there is caught by the kernel itself
+    with client.setup_kernel(stderr=subprocess.DEVNULL):  # the kernel itself catches what a cell writes there
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type == "code" and not missing_datasets(cell):
                 _execute_cell(client, cell, index)
@@ -158,11 +165,11 @@ def _story(cell, index, what):
 
 
 def normalized(notebook):
-    """Return a copy in the one form that is committed: no timings, no versions, ids that a person can read."""
+    """Return a copy in the form that is committed: no timings, no versions, ids that one can read."""
     notebook = nbformat.from_dict(notebook)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     notebook.metadata = {"kernelspec": dict(KERNEL), "language_info": {"name": "python"}}
-    for cell, name in zip(notebook.cells, cell_ids(notebook)):
+    for cell, name in zip(notebook.cells, cell_ids(notebook), strict=False):
         cell.id = name
         cell.metadata = {"tags": sorted(tags(cell))} if tags(cell) else {}
         for output in cell.get("outputs", []):
@@ -240,11 +247,13 @@ def check_all(paths):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["run", "execute", "check"])
     parser.add_argument("notebook", nargs="?", help="the number or the name of a notebook")
     chosen = parser.parse_args(arguments)
-    quiet(os.environ)
+    prepare(os.environ)
     try:
         if chosen.what == "run" and not chosen.notebook:
             raise NotebookFailure("which one? For example: make notebook NB=07")

@@ -44,7 +44,7 @@ def code_cells(notebook):
     """Return the code cells that hold something, each with its id."""
     return [
         (name, cell)
-        for name, cell in zip(cell_ids(notebook), notebook.cells)
+        for name, cell in zip(cell_ids(notebook), notebook.cells, strict=False)
         if cell.cell_type == "code" and cell.source.strip()
     ]
 
@@ -77,7 +77,7 @@ def ends_without_errors(notebook):
     for name, cell in code_cells(notebook):
         errors = [output.ename for output in cell.outputs if output.output_type == "error"]
         if errors and "raises-exception" not in tags(cell):
-            yield f"{name} ended with {errors[0]}: mend it, or tag it raises-exception if the error is the lesson"
+            yield f"{name} ended with {errors[0]}: mend it, or tag it raises-exception"
         if "raises-exception" in tags(cell) and not errors:
             yield f"{name} is tagged raises-exception and raises nothing"
 
@@ -89,8 +89,9 @@ def shows_no_noise(notebook):
             yield f"{name} wrote to stderr: find out why and mend it"
         for text in shown_texts(cell):
             yield from (f"{name} {fault}" for fault in _faults_of_text(text))
-        if found := MACHINE_PATH.search("\n".join(line for output in cell.outputs for line in output.get("traceback", []))):
-            yield f"{name} shows a path of one machine in its traceback ({found.group()}...): run `make notebooks NB=...`"
+        traceback = "\n".join(line for output in cell.outputs for line in output.get("traceback", []))
+        if found := MACHINE_PATH.search(traceback):
+            yield f"{name} shows a path of one machine in its traceback ({found.group()}...)"
 
 
 def _faults_of_text(text):
@@ -119,10 +120,11 @@ def cells_are_short(notebook):
 
 def tags_are_known(notebook):
     """A tag with a typing error would be passed over in silence."""
-    for name, cell in zip(cell_ids(notebook), notebook.cells):
+    for name, cell in zip(cell_ids(notebook), notebook.cells, strict=False):
         for tag in tags(cell):
             if tag not in TAGS and not tag.startswith("needs-"):
-                yield f"{name} has the unknown tag {tag!r}; known are {', '.join(sorted(TAGS))}, needs-<dataset>"
+                known = ", ".join([*sorted(TAGS), "needs-<dataset>"])
+                yield f"{name} has the unknown tag {tag!r}; known are {known}"
         if cell.cell_type == "code" and "NBVAL_" in cell.source:
             yield f"{name} steers its check by a comment: use a tag"
 
@@ -134,7 +136,7 @@ def ignored_outputs_are_asserted(notebook):
         if "nbval-ignore-output" in tags(cell):
             near = cells[position : position + ASSERT_WITHIN + 1]
             if not any(_asserts(other) for _, other in near):
-                yield f"{name} is not compared, and none of the next {ASSERT_WITHIN} code cells asserts anything"
+                yield f"{name} is not compared, and none of the next {ASSERT_WITHIN} code cells asserts"
 
 
 def _asserts(cell):
@@ -142,28 +144,32 @@ def _asserts(cell):
         nodes = list(ast.walk(tree_of(cell)))
     except SyntaxError:
         return False
-    names = [getattr(node.func, "attr", getattr(node.func, "id", "")) for node in nodes if isinstance(node, ast.Call)]
-    return any(isinstance(node, ast.Assert) for node in nodes) or any(name.startswith("assert") for name in names)
+    called = [node.func for node in nodes if isinstance(node, ast.Call)]
+    names = [getattr(function, "attr", getattr(function, "id", "")) for function in called]
+    return any(isinstance(node, ast.Assert) for node in nodes) or any(
+        name.startswith("assert") for name in names
+    )
 
 
 def pictures_are_light_and_described(notebook):
     """Every picture has alt text, and loads at once on a slow line."""
     for name, cell in code_cells(notebook):
         for output in cell.outputs:
-            yield from (f"{name} shows a picture {fault}" for fault in _faults_of_pictures(output.get("data", {})))
-    for name, cell in zip(cell_ids(notebook), notebook.cells):
+            faults = _faults_of_pictures(output.get("data", {}))
+            yield from (f"{name} shows a picture {fault}" for fault in faults)
+    for name, cell in zip(cell_ids(notebook), notebook.cells, strict=False):
         if cell.cell_type == "markdown" and ("![](" in cell.source or IMAGE_WITHOUT_ALT.search(cell.source)):
             yield f"{name} has an image without alt text"
 
 
 def _faults_of_pictures(data):
     page = data.get("text/html", "")
-    encoded = EMBEDDED_PNG.findall(page) + [data[kind] for kind in ("image/png", "image/jpeg") if kind in data]
-    for picture in encoded:
+    bare = [data[kind] for kind in ("image/png", "image/jpeg") if kind in data]
+    for picture in EMBEDDED_PNG.findall(page) + bare:
         size = len(base64.b64decode(picture))
         if size > PICTURE_BYTES:
             yield f"of {size // 1000} kB, more than {PICTURE_BYTES // 1000}: fewer points or a lower dpi"
-    if "image/png" in data or "image/jpeg" in data or IMAGE_WITHOUT_ALT.search(page):
+    if bare or IMAGE_WITHOUT_ALT.search(page):
         yield "without alt text: end the cell with alt_text(ax, 'what one sees')"
 
 
@@ -200,7 +206,7 @@ def sets_its_parameters(notebook):
 
 def is_finished(notebook):
     """No reminder of its author is left in it."""
-    for name, cell in zip(cell_ids(notebook), notebook.cells):
+    for name, cell in zip(cell_ids(notebook), notebook.cells, strict=False):
         if found := UNFINISHED.search(cell.source) or MACHINE_PATH.search(cell.source):
             yield f"{name} still says {found.group()!r}"
 

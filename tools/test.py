@@ -1,28 +1,39 @@
-"""Check the whole course: units, docstring examples, exercises, then every notebook against its committed outputs.
+"""Check the whole course: units, docstring examples, exercises, then every notebook against its outputs.
 
     python tools/test.py        all of it
     python tools/test.py 07     that notebook alone
 
-Set COURSE_DATA_DIR to the folder with the downloaded data to check the cells that need it, and COURSE_TIME_FACTOR
-(3 unless set) to what a slow machine may take of the time that a notebook is allowed.
+Set COURSE_DATA_DIR to the folder with the downloaded data to check the cells that need it, and
+COURSE_TIME_FACTOR (3 unless set) to what a slow machine may take of the time that a notebook is allowed.
 """
 
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from notebooks import GIB, NOTEBOOKS, ROOT, MemoryGauge, NotebookFailure, datasets_of, find, missing_datasets, quiet, read
+from notebooks import (
+    GIB,
+    ROOT,
+    MemoryGauge,
+    NotebookFailure,
+    datasets_of,
+    find,
+    missing_datasets,
+    prepare,
+    read,
+)
 
 USUAL_SECONDS = 60
 SECONDS = {"00": 30, "08": 180, "10": 180, "18": 120, "20": 120}
 TOGETHER_SECONDS = 20 * 60
 MEMORY = 2 * GIB
+SANITIZERS = ROOT / "tests" / "notebooks" / "sanitize.cfg"
 
 
 def ceiling(path):
@@ -62,21 +73,20 @@ class Cells:
 
 
 def check_units():
-    """Run the unit tests and the docstring examples, with the coverage of helpers; return whether all is well."""
-    return subprocess.call([sys.executable, "-m", "pytest", "--cov", "--cov-report=term", "-q"], cwd=ROOT) == 0
+    """Run unit tests and docstring examples, with the coverage of helpers; return whether all is well."""
+    return (
+        subprocess.call([sys.executable, "-m", "pytest", "--cov", "--cov-report=term", "-q"], cwd=ROOT) == 0
+    )
 
 
 def check_notebooks(paths, memory, factor):
     """Run notebooks under nbval; return whether all is well, and what was counted."""
     cells = Cells(memory)
     timeout = factor * max(map(ceiling, paths))
-    code = pytest.main(
-        ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={timeout:.0f}", "-q", "-rs", "-p", "no:cacheprovider",
-         "--color=auto" if sys.stdout.isatty() else "--color=no",
-         f"--nbval-sanitize-with={ROOT / 'tests' / 'notebooks' / 'sanitize.cfg'}", *map(str, paths)],
-        plugins=[cells],
-    )
-    return code == 0, cells
+    options = ["--nbval", "--nbval-current-env", "-q", "-rs", "-p", "no:cacheprovider"]
+    options += [f"--nbval-cell-timeout={timeout:.0f}", f"--nbval-sanitize-with={SANITIZERS}"]
+    options += ["--color=auto" if sys.stdout.isatty() else "--color=no"]
+    return pytest.main([*options, *map(str, paths)], plugins=[cells]) == 0, cells
 
 
 @contextlib.contextmanager
@@ -106,7 +116,8 @@ def weighed(cells, factor):
         slow = "" if seconds <= allowed else "  slow"
         lines.append(f"{path.stem:28}{seconds:6.0f} s of {allowed:3} s{peak / GIB:7.2f} GiB{slow}")
         if seconds > factor * allowed:
-            over.append(f"{path.stem} took {seconds:.0f} s; {allowed} s are allowed, {factor:g} times that on a slow machine")
+            patience = f"{allowed} s are allowed, {factor:g} times that on a slow machine"
+            over.append(f"{path.stem} took {seconds:.0f} s; {patience}")
         if peak > MEMORY:
             over.append(f"{path.stem} took {peak / GIB:.2f} GiB of memory; {MEMORY / GIB:g} are allowed")
     total = sum(cells.seconds.values())
@@ -120,7 +131,7 @@ def check_all_notebooks(paths, factor):
     """Run every notebook, one of them again without its data; return the lines to print and the failures."""
     with MemoryGauge() as memory:
         passed, cells = check_notebooks(paths, memory, factor)
-        complete = sorted((path for path in paths if not lacks_data(path)), key=lambda path: cells.seconds[path])
+        complete = sorted(itertools.filterfalse(lacks_data, paths), key=lambda path: cells.seconds[path])
         with no_downloads():
             again = list(filter(lacks_data, complete))[:1]
             passed_again = not again or check_notebooks(again, memory, factor)[0]
@@ -132,7 +143,7 @@ def check_all_notebooks(paths, factor):
 
 def main(prefix=None):
     factor = float(os.environ.get("COURSE_TIME_FACTOR", 3))
-    quiet(os.environ)
+    prepare(os.environ)
     lines, failures, ran, skipped = [], [], 0, 0
     if not prefix and not check_units():
         failures.append("a unit test, a docstring example or the coverage failed")

@@ -1,4 +1,4 @@
-"""Event logs made ready for a model: read, cleaned, cut into sessions, split with nothing leaking from the future."""
+"""Event logs made ready for a model: read, cleaned, cut into sessions, split without leaks."""
 
 from helpers._lazy import lazily
 

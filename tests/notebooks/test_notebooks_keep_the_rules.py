@@ -1,8 +1,9 @@
 """Every notebook keeps every rule of tools/rules.py."""
 
-import notebooks
 import pytest
 import rules
+
+import notebooks
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in notebooks.find()])

@@ -2,10 +2,11 @@
 
 import base64
 
-import notebooks
 import pytest
 import rules
 from nbformat import v4
+
+import notebooks
 
 SECTIONS = "\n".join(f"## {section}" for section in rules.SECTIONS)
 
@@ -27,7 +28,11 @@ def shows(**data):
 
 
 def lesson(*cells, setup="SEED = 7"):
-    cells = [prose(f"# 42 A lesson\n\n20 minutes, 1 GB\n\n{SECTIONS}"), code(setup, tags=["parameters"]), *cells]
+    cells = [
+        prose(f"# 42 A lesson\n\n20 minutes, 1 GB\n\n{SECTIONS}"),
+        code(setup, tags=["parameters"]),
+        *cells,
+    ]
     for count, cell in enumerate((cell for cell in cells if cell.cell_type == "code"), start=1):
         cell.execution_count = count
     return notebooks.normalized(v4.new_notebook(cells=cells))
@@ -47,10 +52,16 @@ FAR_ERROR = v4.new_output("error", ename="KeyError", evalue="'x'", traceback=["F
 GOOD = {
     "plain": [prose("why"), code("print(1)", prints("1\n"))],
     "error that is the lesson": [code("{}['x']", ERROR, tags=["raises-exception"])],
-    "measured, then asserted": [code("seconds", tags=["nbval-ignore-output"]), code("1"), code("assert seconds < 9")],
+    "measured, then asserted": [
+        code("seconds", tags=["nbval-ignore-output"]),
+        code("1"),
+        code("assert seconds < 9"),
+    ],
     "asserted by NumPy": [code("x", tags=["nbval-ignore-output"]), code("np.testing.assert_allclose(x, 1)")],
     "magic": [code("%time x", tags=["nbval-ignore-output"]), code("%matplotlib inline\nassert x")],
-    "picture with alt text": [code("plot()", shows(text_html=f'<img alt="It rises." src="data:image/png;base64,{PNG}">'))],
+    "picture with alt text": [
+        code("plot()", shows(text_html=f'<img alt="It rises." src="data:image/png;base64,{PNG}">'))
+    ],
     "data at hand": [code("load()", tags=["needs-eshop_clothing"])],
     "long line of HTML": [code("table", shows(text_html="<p>" + 300 * "x"))],
     "25 lines": [code("\n".join(["x = 1"] * 25))],
@@ -69,10 +80,18 @@ BAD = {
     "unknown tag 'nbval-ignore-outptu'": [code("1", tags=["nbval-ignore-outptu"])],
     "names no data set": [code("1", tags=["needs-weather"])],
     "steers its check by a comment": [code("# NBVAL_SKIP\n1")],
-    "none of the next 3 code cells asserts": [code("1", tags=["nbval-ignore-output"]), *(code("1") for _ in range(3)), code("assert x")],
+    "none of the next 3 code cells asserts": [
+        code("1", tags=["nbval-ignore-output"]),
+        *(code("1") for _ in range(3)),
+        code("assert x"),
+    ],
     "without alt text": [code("plot()", shows(image_png=PNG))],
-    "of 80 kB": [code("plot()", shows(text_html=f'<img alt="It rises." src="data:image/png;base64,{LARGE}">'))],
-    "picture without alt text: end": [code("plot()", shows(text_html=f'<img alt="" src="data:image/png;base64,{PNG}">'))],
+    "of 80 kB": [
+        code("plot()", shows(text_html=f'<img alt="It rises." src="data:image/png;base64,{LARGE}">'))
+    ],
+    "picture without alt text: end": [
+        code("plot()", shows(text_html=f'<img alt="" src="data:image/png;base64,{PNG}">'))
+    ],
     "has an image without alt text": [prose("![](figure.png)")],
     "still says 'TODO'": [prose("TODO: explain")],
     "still says '/tmp/'": [code("open('/tmp/log.csv')")],
@@ -99,7 +118,9 @@ def test_a_full_run_is_off_in_the_committed_notebook(tmp_path):
 
 
 def test_a_setup_without_a_seed_is_named(tmp_path):
-    assert complaints(tmp_path, lesson(setup="rows = 5")) == ["the cell tagged `parameters` does not define SEED"]
+    assert complaints(tmp_path, lesson(setup="rows = 5")) == [
+        "the cell tagged `parameters` does not define SEED"
+    ]
 
 
 def test_cells_that_ran_out_of_order_are_named(tmp_path):
@@ -112,10 +133,14 @@ def test_a_missing_section_title_and_duration_are_named(tmp_path):
     notebook = lesson()
     notebook.cells[0].source = "A lesson\n\n" + SECTIONS.replace("## Quiz", "")
     found = " ".join(complaints(tmp_path, notebooks.normalized(notebook)))
-    assert "the section 'Quiz' is missing" in found and "how many minutes" in found and "Markdown title" in found
+    assert (
+        "the section 'Quiz' is missing" in found and "how many minutes" in found and "Markdown title" in found
+    )
 
 
 def test_a_file_that_was_saved_by_hand_is_named(tmp_path):
     notebook = lesson()
     notebook.metadata["widgets"] = {}
-    assert complaints(tmp_path, notebook) == ["its file is not in the committed form: run `make notebooks NB=...`"]
+    assert complaints(tmp_path, notebook) == [
+        "its file is not in the committed form: run `make notebooks NB=...`"
+    ]

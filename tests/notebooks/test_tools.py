@@ -8,9 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import experiments
-import notebooks
 import pytest
 from nbformat import v4
+
+import notebooks
 
 TEST_PY = Path(notebooks.__file__).with_name("test.py")
 
@@ -59,7 +60,9 @@ def test_the_normal_form_is_stable_and_drops_what_changes_by_itself():
     cell.metadata |= {"execution": {"iopub.busy": "2026-01-01"}, "collapsed": True}
     view = {"application/vnd.jupyter.widget-view+json": {"model_id": "f00"}, "text/plain": "slider"}
     cell.outputs = [v4.new_output("display_data", data=view)]
-    notebook = v4.new_notebook(cells=[cell], metadata={"language_info": {"name": "python", "version": "3.11.7"}})
+    notebook = v4.new_notebook(
+        cells=[cell], metadata={"language_info": {"name": "python", "version": "3.11.7"}}
+    )
     once = notebooks.normalized(notebook)
     assert notebooks.text_of(once) == notebooks.text_of(notebooks.normalized(once))
     assert once.cells[0].metadata == {"tags": ["needs-eshop_clothing"]}
@@ -69,8 +72,18 @@ def test_the_normal_form_is_stable_and_drops_what_changes_by_itself():
 
 
 def test_a_cell_is_named_after_its_heading_and_code_blocks_are_no_headings():
-    cells = [code("1"), v4.new_markdown_cell("## Ideas: *one*"), v4.new_markdown_cell("```\n# no\n```"), code("2")]
-    assert notebooks.cell_ids(v4.new_notebook(cells=cells)) == ["top-01", "ideas-one-01", "ideas-one-02", "ideas-one-03"]
+    cells = [
+        code("1"),
+        v4.new_markdown_cell("## Ideas: *one*"),
+        v4.new_markdown_cell("```\n# no\n```"),
+        code("2"),
+    ]
+    assert notebooks.cell_ids(v4.new_notebook(cells=cells)) == [
+        "top-01",
+        "ideas-one-01",
+        "ideas-one-02",
+        "ideas-one-03",
+    ]
 
 
 def test_the_files_of_the_project_are_named_from_its_root():
@@ -91,9 +104,19 @@ def test_running_writes_nothing_and_keeping_writes_the_normal_form(tmp_path, cap
     assert "07_x: " in capsys.readouterr().out
 
 
+def test_kernels_find_the_data_from_another_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    environment = {"COURSE_DATA_DIR": "data", "CUDA_VISIBLE_DEVICES": "0"}
+    notebooks.prepare(environment)
+    assert environment["COURSE_DATA_DIR"] == str(tmp_path / "data")
+    assert environment["CUDA_VISIBLE_DEVICES"] == "0"
+
+
 def test_a_failing_cell_is_told_with_its_source_and_error():
     notebook = v4.new_notebook(cells=[code("x = 1"), code("x / 0"), code("raise SystemExit")])
-    with pytest.raises(notebooks.NotebookFailure, match=r"(?s)cell 1 .*    x / 0.*ZeroDivisionError: division by zero"):
+    with pytest.raises(
+        notebooks.NotebookFailure, match=r"(?s)cell 1 .*    x / 0.*ZeroDivisionError: division by zero"
+    ):
         notebooks.execute(notebook, skip_missing=True)
 
 
@@ -113,8 +136,9 @@ def test_cells_without_their_data_are_passed_over_or_refused(tmp_path, monkeypat
 
 def test_memory_is_that_of_the_processes_below():
     with notebooks.MemoryGauge(0.01) as memory:
-        process = notebooks.psutil.Popen([sys.executable, "-c", "x = b'x' * 10**8; print(1, flush=True); input()"],
-                                         stdin=-1, stdout=-1)
+        process = notebooks.psutil.Popen(
+            [sys.executable, "-c", "x = b'x' * 10**8; print(1, flush=True); input()"], stdin=-1, stdout=-1
+        )
         process.stdout.readline()
         assert memory.take() > 10**8
         process.communicate(b"\n")
@@ -124,7 +148,9 @@ def test_memory_is_that_of_the_processes_below():
 
 def test_a_notebook_with_a_switch_has_experiments():
     assert experiments.has_experiments(v4.new_notebook(cells=[code("SEED = 1\nFULL = False", "parameters")]))
-    assert not experiments.has_experiments(v4.new_notebook(cells=[code("SEED = 1", "parameters"), code("FULL = 1")]))
+    assert not experiments.has_experiments(
+        v4.new_notebook(cells=[code("SEED = 1", "parameters"), code("FULL = 1")])
+    )
 
 
 def test_an_experiment_runs_in_full_and_leaves_the_notebook_alone(tmp_path, capfd):
@@ -143,7 +169,9 @@ def test_a_failing_experiment_is_told(tmp_path):
 
 def weigh(checker, seconds, gigabytes, factor=3):
     path = Path("08_transfer.ipynb")
-    cells = SimpleNamespace(seconds=Counter({path: seconds}), peaks=Counter({path: gigabytes * notebooks.GIB}))
+    cells = SimpleNamespace(
+        seconds=Counter({path: seconds}), peaks=Counter({path: gigabytes * notebooks.GIB})
+    )
     return checker.weighed(cells, factor)
 
 
@@ -151,7 +179,9 @@ def test_ceilings_bound_time_with_patience_and_memory_without(checker):
     assert weigh(checker, 100, 1)[1] == []
     lines, over = weigh(checker, 200, 1)
     assert "slow" in lines[0] and over == []
-    assert weigh(checker, 600, 1)[1] == ["08_transfer took 600 s; 180 s are allowed, 3 times that on a slow machine"]
+    assert weigh(checker, 600, 1)[1] == [
+        "08_transfer took 600 s; 180 s are allowed, 3 times that on a slow machine"
+    ]
     assert weigh(checker, 100, 2.5)[1] == ["08_transfer took 2.50 GiB of memory; 2 are allowed"]
     assert "together the notebooks took 67 min" in weigh(checker, 4000, 1)[1][1]
 
@@ -165,10 +195,11 @@ def test_the_data_is_hidden_for_a_while(checker, monkeypatch):
 
 VALIDATE = """
 import sys
+from pathlib import Path
 import notebooks, test
 with notebooks.MemoryGauge() as memory:
-    passed, cells = test.check_notebooks([test.Path(sys.argv[1])], memory, 1)
-print("passed", passed, "ran", cells.ran, "skipped", cells.skipped, "seconds", sum(cells.seconds.values()) > 0)
+    passed, cells = test.check_notebooks([Path(sys.argv[1])], memory, 1)
+print("passed", passed, "ran", cells.ran, "skipped", cells.skipped, "timed", cells.seconds.total() > 0)
 """
 
 
@@ -177,8 +208,16 @@ def test_cells_with_real_data_are_counted_or_skipped_with_the_reason(tmp_path):
     cells[1].execution_count, cells[1].outputs = 2, [v4.new_output("stream", name="stdout", text="2\n")]
     path = saved(tmp_path / "07_x.ipynb", *cells)
     (tmp_path / "nothing").mkdir()
-    environment = os.environ | {"COURSE_DATA_DIR": str(tmp_path / "nothing"), "PYTHONPATH": str(TEST_PY.parent)}
-    process = notebooks.subprocess.run([sys.executable, "-c", VALIDATE, str(path)], capture_output=True, text=True,
-                                       env=environment, cwd=tmp_path)
+    environment = os.environ | {
+        "COURSE_DATA_DIR": str(tmp_path / "nothing"),
+        "PYTHONPATH": str(TEST_PY.parent),
+    }
+    process = notebooks.subprocess.run(
+        [sys.executable, "-c", VALIDATE, str(path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+    )
     assert "the data set online_retail is not here" in process.stdout, process.stderr
-    assert "passed True ran 1 skipped 1 seconds True" in process.stdout
+    assert "passed True ran 1 skipped 1 timed True" in process.stdout

@@ -35,7 +35,8 @@ def source_of(path):
     if path.suffix != ".ipynb":
         return text
     cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-    return re.sub(r"^(\s*)[%!].*$", r"\1pass", "\n".join("".join(cell["source"]) for cell in cells), flags=re.MULTILINE)
+    source = "\n".join("".join(cell["source"]) for cell in cells)
+    return re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)
 
 
 def modules_of(path):
@@ -53,10 +54,11 @@ def undeclared(folders, suffixes, requirements):
     """Return 'file: module' for every import whose distribution is not required."""
     declared = {canonicalize_name(requirement.name) for requirement in requirements}
     owners = packages_distributions()
-    paths = [path for folder in folders for suffix in suffixes for path in sorted((ROOT / folder).rglob(f"*{suffix}"))]
+    found = (path for folder in folders for path in sorted((ROOT / folder).rglob("*")))
+    paths = [path for path in found if path.suffix in suffixes and ".ipynb_checkpoints" not in path.parts]
     return [
         f"{path.relative_to(ROOT)}: {module}"
-        for path in paths if ".ipynb_checkpoints" not in path.parts
+        for path in paths
         for module in sorted(modules_of(path))
         if not declared & set(map(canonicalize_name, owners.get(module, [])))
     ]
@@ -74,7 +76,9 @@ def test_the_lock_holds_a_version_that_fits_each_dependency(requirement):
 def test_every_entry_of_the_lock_is_pinned_and_hashed():
     assert len(ENTRIES) > 100
     for entry in ENTRIES:
-        assert re.match(r"[a-zA-Z0-9._-]+==[\w.!+]+( ; .+?)?( +--hash=sha256:[0-9a-f]{64})+\s*$", entry), entry[:80]
+        assert re.match(r"[a-zA-Z0-9._-]+==[\w.!+]+( ; .+?)?( +--hash=sha256:[0-9a-f]{64})+\s*$", entry), (
+            entry[:80]
+        )
 
 
 def test_the_lock_names_no_host():
@@ -85,7 +89,9 @@ def test_conda_takes_a_python_that_the_project_allows_and_the_same_lock():
     (python,) = [Requirement(line) for line in ENVIRONMENT["dependencies"] if str(line).startswith("python")]
     assert python.specifier == SpecifierSet(PROJECT["requires-python"])
     assert ENVIRONMENT["name"] == PROJECT["name"]
-    assert {"pip": ["-r requirements.lock"]} in ENVIRONMENT["dependencies"] and "pip" in ENVIRONMENT["dependencies"]
+    assert {"pip": ["-r requirements.lock"]} in ENVIRONMENT["dependencies"] and "pip" in ENVIRONMENT[
+        "dependencies"
+    ]
 
 
 def test_what_readers_run_imports_only_what_the_course_declares():
@@ -98,6 +104,9 @@ def test_what_authors_run_imports_only_what_the_project_declares():
 
 def test_an_undeclared_import_would_be_seen(tmp_path):
     path = tmp_path / "lesson.ipynb"
-    cell = {"cell_type": "code", "source": ["%matplotlib inline\n", "import os, sklearn.svm\n", "from yaml import load"]}
+    cell = {
+        "cell_type": "code",
+        "source": ["%matplotlib inline\n", "import os, sklearn.svm\n", "from yaml import load"],
+    }
     path.write_text(json.dumps({"cells": [cell, {"cell_type": "markdown", "source": ["import this"]}]}))
     assert modules_of(path) == {"sklearn", "yaml"}

@@ -13,10 +13,12 @@ import helpers
 
 HELPERS = Path(helpers.__file__).parent
 FILES = {
-    path.relative_to(HELPERS).as_posix(): path for path in sorted(HELPERS.rglob("*.py")) if path.name != "__init__.py"
+    path.relative_to(HELPERS).as_posix(): path
+    for path in sorted(HELPERS.rglob("*.py"))
+    if path.name != "__init__.py"
 }
 
-# One process for all files, since TensorFlow takes seconds to import. `None` in sys.modules makes `import helpers` fail.
+# One process for all, since TensorFlow takes seconds. `None` in sys.modules makes `import helpers` fail.
 RUN_COPIES = """
 import doctest, importlib, json, os, sys, traceback
 sys.modules["helpers"] = None
@@ -50,8 +52,11 @@ def run_alone(files, scratch):
         shutil.copy(path, folder)
         folders[name] = str(folder)
     process = subprocess.run(
-        [sys.executable, "-I", "-c", RUN_COPIES], input=json.dumps(list(folders.values())),
-        capture_output=True, text=True, cwd=scratch,
+        [sys.executable, "-I", "-c", RUN_COPIES],
+        input=json.dumps(list(folders.values())),
+        capture_output=True,
+        text=True,
+        cwd=scratch,
     )
     assert process.returncode == 0, process.stderr
     verdicts = json.loads(process.stdout.splitlines()[-1])

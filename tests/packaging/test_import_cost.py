@@ -15,12 +15,15 @@ IMPORT = """
 import sys, time
 start = time.perf_counter()
 import helpers
-print(time.perf_counter() - start, *(sys.modules.keys() & {"tensorflow", "keras", "pandas", "matplotlib", "numpy"}))
+heavy = {"tensorflow", "keras", "pandas", "matplotlib", "numpy"}
+print(time.perf_counter() - start, *(sys.modules.keys() & heavy))
 """
 
 
 def fresh(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
 
 
 def test_importing_helpers_takes_less_than_a_tenth_of_a_second():
