@@ -193,5 +193,8 @@ def _check_targets(model, inputs, targets):
     classes = model.output_shape[-1]
     if not 0 <= targets.min() <= targets.max() < classes:
         raise ValueError(f"targets must lie between 0 and {classes - 1}; found {targets.min()} to {targets.max()}")
+    shown = inputs["items"] != 0
+    if (shown[:, 1:] & ~shown[:, :-1]).any():
+        raise ValueError("inputs['items'] has an item after a 0: pad on the right, as session_windows does")
     if not targets.any():
         raise ValueError("every target is 0, so there is nothing to learn: check the window length and the vocabulary")
