@@ -178,7 +178,9 @@ def quiet_tensorflow():
     """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     with _silent_descriptor(2):
-        return import_module("tensorflow")
+        tensorflow = import_module("tensorflow")
+    tensorflow.get_logger().setLevel("ERROR")
+    return tensorflow
 
 
 def peak_memory():
