@@ -18,7 +18,7 @@ from pathlib import Path
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from notebooks import ANSI, NOTEBOOKS, NotebookFailure, find, prepare, read, tags
+from notebooks import ANSI, NotebookFailure, find, prepare, read, tags
 
 
 def has_experiments(notebook):
@@ -27,7 +27,7 @@ def has_experiments(notebook):
     return any(re.search(r"^FULL\s*=", source, re.MULTILINE) for source in cells)
 
 
-def measure(path, folder=NOTEBOOKS):
+def measure(path):
     """Run one notebook with FULL = True; show what it prints, throw its executed copy away."""
     with tempfile.TemporaryDirectory() as scratch:
         try:
@@ -35,7 +35,7 @@ def measure(path, folder=NOTEBOOKS):
                 str(path),
                 str(Path(scratch) / path.name),
                 parameters={"FULL": True},
-                cwd=str(folder),
+                cwd=str(path.parent),
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,

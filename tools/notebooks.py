@@ -116,11 +116,12 @@ def missing_datasets(cell):
     return [name for name in needed if not datasets.available(name)]
 
 
-def execute(notebook, skip_missing):
+def execute(notebook, folder, skip_missing):
     """Run the code cells of `notebook` in place, and return the names of the data sets that were missing.
 
     Args:
         notebook: the notebook, whose outputs are replaced.
+        folder: the working directory of its kernel.
         skip_missing: pass over a cell whose data is absent; otherwise that is a failure.
 
     Raises:
@@ -138,7 +139,7 @@ def execute(notebook, skip_missing):
         record_timing=False,
         coalesce_streams=True,
         store_widget_state=False,
-        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        resources={"metadata": {"path": str(folder)}},
     )
     with client.setup_kernel(stderr=subprocess.DEVNULL):  # the kernel itself catches what a cell writes there
         for index, cell in enumerate(notebook.cells):
@@ -228,7 +229,7 @@ def run_all(paths, keep):
         for path in paths:
             notebook, start = read(path), time.perf_counter()
             memory.take()
-            missing = execute(notebook, skip_missing=not keep)
+            missing = execute(notebook, path.parent, skip_missing=not keep)
             _report(path, time.perf_counter() - start, memory.take())
             for name in missing:
                 print(f"  passed over the cells that need {name}: its data is not here")

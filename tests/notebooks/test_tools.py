@@ -112,26 +112,26 @@ def test_kernels_find_the_data_from_another_folder(monkeypatch, tmp_path):
     assert environment["CUDA_VISIBLE_DEVICES"] == "0"
 
 
-def test_a_failing_cell_is_told_with_its_source_and_error():
+def test_a_failing_cell_is_told_with_its_source_and_error(tmp_path):
     notebook = v4.new_notebook(cells=[code("x = 1"), code("x / 0"), code("raise SystemExit")])
     with pytest.raises(
         notebooks.NotebookFailure, match=r"(?s)cell 1 .*    x / 0.*ZeroDivisionError: division by zero"
     ):
-        notebooks.execute(notebook, skip_missing=True)
+        notebooks.execute(notebook, tmp_path, skip_missing=True)
 
 
-def test_what_goes_to_stderr_is_a_failure():
+def test_what_goes_to_stderr_is_a_failure(tmp_path):
     notebook = v4.new_notebook(cells=[code("import warnings; warnings.warn('beware')")])
     with pytest.raises(notebooks.NotebookFailure, match="(?s)stderr.*UserWarning: beware"):
-        notebooks.execute(notebook, skip_missing=True)
+        notebooks.execute(notebook, tmp_path, skip_missing=True)
 
 
 def test_cells_without_their_data_are_passed_over_or_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(notebooks, "missing_datasets", lambda cell: notebooks.datasets_of(cell))
     notebook = v4.new_notebook(cells=[code("1 / 0", "needs-eshop_clothing"), code("2")])
-    assert notebooks.execute(notebook, skip_missing=True) == ["eshop_clothing"]
+    assert notebooks.execute(notebook, tmp_path, skip_missing=True) == ["eshop_clothing"]
     with pytest.raises(notebooks.NotebookFailure, match="it needs eshop_clothing, absent here"):
-        notebooks.execute(notebook, skip_missing=False)
+        notebooks.execute(notebook, tmp_path, skip_missing=False)
 
 
 def test_memory_is_that_of_the_processes_below():
@@ -156,7 +156,7 @@ def test_a_notebook_with_a_switch_has_experiments():
 def test_an_experiment_runs_in_full_and_leaves_the_notebook_alone(tmp_path, capfd):
     path = saved(tmp_path / "07_x.ipynb", code("FULL = False", "parameters"), code("print('full is', FULL)"))
     before = path.read_text()
-    experiments.measure(path, tmp_path)
+    experiments.measure(path)
     assert "full is True" in capfd.readouterr().out
     assert path.read_text() == before and list(tmp_path.iterdir()) == [path]
 
@@ -164,7 +164,7 @@ def test_an_experiment_runs_in_full_and_leaves_the_notebook_alone(tmp_path, capf
 def test_a_failing_experiment_is_told(tmp_path):
     path = saved(tmp_path / "07_x.ipynb", code("FULL = False", "parameters"), code("1 / 0"))
     with pytest.raises(notebooks.NotebookFailure, match="(?s)07_x failed.*ZeroDivisionError"):
-        experiments.measure(path, tmp_path)
+        experiments.measure(path)
 
 
 def weigh(checker, seconds, gigabytes, factor=3):
