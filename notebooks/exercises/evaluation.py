@@ -33,7 +33,8 @@ pessimistic_rank = Exercise(
     "itself, so the best rank is 1 and a constant scorer is always last.",
     misconceptions=(
         Misconception(
-            "You counted what scores strictly higher, so ties favor the model: a constant scorer would get rank "
+            "You counted what scores strictly higher, so ties favor the model: a constant scorer would get "
+            "rank "
             "1 and a perfect hit rate.",
             lambda answer: _same(answer, _optimistic),
             example=_optimistic,
@@ -60,7 +61,8 @@ pessimistic_rank = Exercise(
 chance = Exercise(
     answer="chance",
     correct=lambda answer: abs(answer - 10 / 101) < 3e-4,
-    because="Target and 100 negatives are 101 candidates, and blind luck puts the target in each place equally "
+    because="Target and 100 negatives are 101 candidates, and blind luck puts the target in each place "
+    "equally "
     "often: 10 of the 101 places are hits. Against the full catalogue of 300 it would be a third of that.",
     misconceptions=(
         Misconception(
@@ -117,36 +119,46 @@ share = Exercise(
 
 quiz = Quiz((
     Question("A model scores every item alike. Which HR@10 should an honest evaluation report?", (
-        Option("0: ties count against the model", "It has told nothing apart, and must not be paid for it.", True),
+        Option("0: ties count against the model", "It has told nothing apart, and must not be paid for "
+        "it.", True),
         Option("1: no item beats the target", "That is what counting strictly better items gives: a bug that "
                "rewards a broken model."),
-        Option("whatever `argsort` happens to give", "Then the number depends on the order of the catalogue, and "
+        Option("whatever `argsort` happens to give", "Then the number depends on the order of the "
+        "catalogue, and "
                "changes when it is sorted differently."),
     )),
-    Question("A paper reports HR@10 = 0.80 against 100 sampled negatives. What follows for the full catalogue?", (
-        Option("It is about 0.80 there too", "Fewer rivals make every rank better; the full number is lower."),
-        Option("Very little, not even the order of two models", "Sampling inflates, and by a different amount for "
+    Question("A paper reports HR@10 = 0.80 against 100 sampled negatives. What follows for the full "
+    "catalogue?", (
+        Option("It is about 0.80 there too", "Fewer rivals make every rank better; the full number is "
+        "lower."),
+        Option("Very little, not even the order of two models", "Sampling inflates, and by a different "
+        "amount for "
                "different shapes of rank distributions.", True),
-        Option("The number shrinks, but the order of models stays", "The order can flip; this notebook shows two "
-               "models for which it does."),
+        Option("The number shrinks, but the order of models stays", "The order can flip too; the notebook "
+        "shows a lead that turns, "
+               "on average, into a deficit."),
     )),
     Question("Purchases are rare. ROC-AUC is high and PR-AUC is low. What is going on?", (
         Option("One of the two has a bug", "Both equal scikit-learn's; they answer different questions."),
         Option("The model is calibrated badly", "Neither area looks at calibration: only the order counts."),
-        Option("Among the many negatives, a small share of false alarms outnumbers the hits", "PR-AUC starts at "
+        Option("Among the many negatives, a small share of false alarms outnumbers the hits", "PR-AUC "
+        "starts at "
                "the prevalence, ROC-AUC at one half: read each beside its own floor.", True),
     )),
     Question("Why compare two models on the same seeds and subtract seed by seed?", (
-        Option("Luck that both share, such as an easy test set, cancels", "What remains is the variation of the "
+        Option("Luck that both share, such as an easy test set, cancels", "What remains is the variation of "
+        "the "
                "difference itself, usually far smaller.", True),
         Option("It makes each model better", "The models stay as they are; only the interval changes."),
-        Option("It makes five seeds as good as fifty", "Few seeds remain few: Student's t takes a wide quantile "
+        Option("It makes five seeds as good as fifty", "Few seeds remain few: Student's t takes a wide "
+        "quantile "
                "for them."),
     )),
     Question("Households have many events each. What should a bootstrap resample?", (
         Option("events", "Events of one household resemble each other: the interval comes out too narrow."),
         Option("whole households", "Households are what was drawn, so they are what may be redrawn.", True),
-        Option("nothing: with thousands of events there is no uncertainty", "The number of independent units is "
+        Option("nothing: with thousands of events there is no uncertainty", "The number of independent "
+        "units is "
                "that of the households."),
     )),
 ))
