@@ -2,6 +2,7 @@
 
 import html
 import importlib.util
+import logging
 import os
 import platform
 import shutil
@@ -179,7 +180,7 @@ def quiet_tensorflow():
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     with _silent_descriptor(2):
         tensorflow = import_module("tensorflow")
-    tensorflow.get_logger().setLevel("ERROR")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     return tensorflow
 
 
