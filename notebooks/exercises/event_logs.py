@@ -1,0 +1,134 @@
+"""The exercises of notebook 05: where a session ends, aligned tokens, and windows that lose nothing."""
+
+from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz
+
+_CASES = (([0, 5, 50], 30), ([0, 30, 60], 30), ([0, 31, 62], 30), ([7], 30))
+
+
+def _count(minutes, pause):
+    return 1 + sum(b - a > pause for a, b in zip(minutes, minutes[1:], strict=False))
+
+
+def _gaps(minutes, pause):
+    return _count(minutes, pause) - 1
+
+
+def _at_the_limit(minutes, pause):
+    return 1 + sum(b - a >= pause for a, b in zip(minutes, minutes[1:], strict=False))
+
+
+def _from_the_start(minutes, pause):
+    return 1 + sum(b - minutes[0] > pause for b in minutes[1:])
+
+
+def _same(answer, other):
+    return all(answer(minutes, pause) == other(minutes, pause) for minutes, pause in _CASES)
+
+
+count_sessions = Exercise(
+    answer="count_sessions",
+    correct=lambda answer: _same(answer, _count),
+    because="Every pause longer than the limit starts one more session after the first.",
+    misconceptions=(
+        Misconception(
+            "You counted the long pauses. One pause separates two sessions: add the first.",
+            lambda answer: _same(answer, _gaps),
+            example=_gaps,
+        ),
+        Misconception(
+            "A pause of exactly the limit still belongs to the session here: use `>`, not `>=`.",
+            lambda answer: _same(answer, _at_the_limit),
+            example=_at_the_limit,
+        ),
+        Misconception(
+            "You measured from the first event. What counts is the pause since the event before.",
+            lambda answer: _same(answer, _from_the_start),
+            example=_from_the_start,
+        ),
+    ),
+    hints=(
+        "Look at the difference of each minute to the one before.",
+        "Sum `b - a > pause` over `zip(minutes, minutes[1:])`, and remember the first session.",
+    ),
+    solution="def count_sessions(minutes, pause):\n"
+    "    return 1 + sum(b - a > pause for a, b in zip(minutes, minutes[1:]))\n",
+)
+
+token = Exercise(
+    answer="token",
+    correct=lambda answer: answer == 4,
+    because="0 is padding, 1 is unknown, boot and hat keep 2 and 3, and the first new item follows.",
+    misconceptions=(
+        Misconception(
+            "You sorted all items anew. Then boot and hat change their numbers, and a trained embedding row "
+            "would stand for another item.",
+            lambda answer: answer == 2,
+            example=2,
+        ),
+        Misconception(
+            "That number is taken: the items start at 2, since 0 and 1 are padding and unknown.",
+            lambda answer: answer == 3,
+            example=3,
+        ),
+        Misconception(
+            "hat is sold on both platforms and keeps its number: it is not added again.",
+            lambda answer: answer == 5,
+            example=5,
+        ),
+    ),
+    hints=("Which numbers do boot and hat have?", "New items follow the old ones; none of the old moves."),
+    solution="token = 2 + len(['boot', 'hat'])",
+)
+
+windows = Exercise(
+    answer="windows",
+    correct=lambda answer: answer == 5,
+    because="45 events need three windows, 20 fill one exactly, and 3 take one with padding.",
+    misconceptions=(
+        Misconception(
+            "You packed all events one after another. A window never holds two sessions.",
+            lambda answer: answer == 4,
+            example=4,
+        ),
+        Misconception(
+            "One window a session, or full windows only, would lose events: padding is there to keep them.",
+            lambda answer: answer == 3,
+            example=3,
+        ),
+        Misconception(
+            "20 events fill one window exactly; no second, empty one follows.",
+            lambda answer: answer == 6,
+            example=6,
+        ),
+    ),
+    hints=("How many windows does each session need alone?", "Divide each by 20 and round up, then add."),
+    solution="windows = sum(-(-events // 20) for events in (45, 20, 3))",
+)
+
+quiz = Quiz((
+    Question("What may a vocabulary be fitted on?", (
+        Option("the training part", "The future's items are unknown on the day of training.", True),
+        Option("training and test, so that no item is unknown", "It hides how many items will be unknown."),
+        Option("the whole log, as it holds no labels", "Item numbers tell which items will exist one day."),
+    )),
+    Question("Examples are prefixes of sessions. How should they be split?", (
+        Option("shuffled, example by example", "A longer prefix in training shows the answer of a shorter."),
+        Option("by session and time", "All prefixes of a session stay in one part, later ones in test.", True),
+        Option("by length of the prefix", "Then test holds long histories only, and still leaks."),
+    )),
+    Question("A session starts before the boundary and ends after it. Where does it go?", (
+        Option("to training", "Training would then hold events of the test period."),
+        Option("cut in two", "Both halves are of one visit, and one would explain the other."),
+        Option("to neither, and it is counted", "It is lost, but not silently.", True),
+    )),
+    Question("Why is padding on the right, and number 0?", (
+        Option("so that position 0 is always the session's first event", "And 0 is never an item.", True),
+        Option("because recurrent networks need it there", "They work with either side, given a mask."),
+        Option("so that windows save memory", "Padding costs the same memory on either side."),
+    )),
+    Question("A score fell after a leak was closed. What happened to the model?", (
+        Option("it got worse", "Its use on new sessions was never as good as the old score said."),
+        Option("it overfits less", "Closing a leak is no regularization; only the measurement changed."),
+        Option("nothing that a customer would notice", "The measurement became honest.", True),
+    )),
+))
