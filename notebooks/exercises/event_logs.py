@@ -91,7 +91,8 @@ windows = Exercise(
             example=4,
         ),
         Misconception(
-            "One window a session, or full windows only, would lose events: padding is there to keep them.",
+            "One window a session, or full windows only, would lose events: "
+            "padding is there to keep them.",
             lambda answer: answer == 3,
             example=3,
         ),
