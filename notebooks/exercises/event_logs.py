@@ -114,7 +114,7 @@ quiz = Quiz((
     )),
     Question("Examples are prefixes of sessions. How should they be split?", (
         Option("shuffled, example by example", "A longer prefix in training shows the answer of a shorter."),
-        Option("by session and time", "All prefixes of a session stay in one part, later ones in test.", True),
+        Option("by session and time", "Prefixes of a session stay in one part, later ones in test.", True),
         Option("by length of the prefix", "Then test holds long histories only, and still leaks."),
     )),
     Question("A session starts before the boundary and ends after it. Where does it go?", (
