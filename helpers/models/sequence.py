@@ -91,7 +91,7 @@ def _build(head, n_classes, n_items, n_actions, n_features, embedding, units, ce
         parts.append(inputs[-1])
     joined = keras.layers.Concatenate(name="joined")(parts) if len(parts) > 1 else parts[0]
     encoded = CELLS[cell](
-        units, return_sequences=True, name="encoder",
+        units, return_sequences=True, name="encoder", seed=seed,  # else Keras draws one from the global state
         kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
         recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
     )(joined)
@@ -136,7 +136,7 @@ def train(model, inputs, targets, validation=None, *, learning_rate=3e-3, epochs
         Dict of lists: loss, and val_loss where there is a validation set, one value an epoch.
 
     Raises:
-        ValueError: If shapes do not fit, or no position has a target.
+        ValueError: If shapes do not fit, windows are padded on the left, or no position has a target.
 
     Example:
         >>> model = build_next_item(n_items=5, units=4)
@@ -154,6 +154,7 @@ def train(model, inputs, targets, validation=None, *, learning_rate=3e-3, epochs
         _Batches(inputs, targets, batch_size, seed),
         validation_data=validation and _Batches(*validation, 256),
         epochs=epochs,
+        shuffle=False,  # Keras would draw the order of the batches from the global random state
         callbacks=[best] if validation else [],
         verbose=0,
     )
