@@ -153,8 +153,7 @@ def test_the_reference_setting_is_locked():
 @pytest.mark.parametrize(("name", "shift"), [("small_shift", 0.2), ("large_shift", 0.8)])
 def test_the_reference_setting_has_a_wide_gap_between_popularity_and_oracle(name, shift):
     platform = make_shop({"web": 0.0, "app": shift}, seed=REFERENCE["shop_seed"])["app"]
-    from_test = session_arrays(platform, sessions=1500, seed=1)
-    actions, items = from_test
+    actions, items = session_arrays(platform, sessions=1500, seed=1)
     states, _ = oracle.filter_states(platform, actions, items)
     viewed_next = np.zeros(actions.shape, bool)
     viewed_next[:, :-1] = actions[:, 1:] == simulator.VIEW
