@@ -36,9 +36,9 @@ def keras_trajectory(optimizer, gradient_function, start, steps):
     variable = keras.Variable(start, dtype="float64")
     path = [start]
     for _ in range(steps):
-        gradient = gradient_function(keras.ops.convert_to_numpy(variable))
+        gradient = gradient_function(path[-1])
         optimizer.apply([keras.ops.convert_to_tensor(gradient, dtype="float64")], [variable])
-        path.append(np.array(keras.ops.convert_to_numpy(variable)))
+        path.append(np.array(variable.numpy()))  # not of the variable: its __array__ lacks the `copy` of NumPy 2
     return np.stack(path)
 
 
