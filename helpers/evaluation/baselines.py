@@ -1,4 +1,4 @@
-"""The simplest things that work: popularity, a Markov chain, item neighbors, and a regression on counts.
+"""The simplest things that work: popularity, a Markov chain, neighbors by sessions or by content, a regression on counts.
 
 All share one interface, that of the sequence models that they stand beside:
 
@@ -194,6 +194,67 @@ class ItemKNN:
         kept = order[place < self.neighbors]
         cells = row[kept], column[kept]
         return sparse.csr_array((cosine[kept].astype(np.float32), cells), shape=together.shape)
+
+
+@dataclass
+class ContentKNN:
+    """Score items by how much they resemble the items of the session so far, in what is known of them.
+
+    The similarity of two items is the cosine of their attributes. An item's score is the sum of its
+    similarities to the events so far, plus `popularity` times the logarithm of its popularity. It needs no
+    session of the catalogue that it ranks, so it is the baseline for a new platform.
+
+    Args:
+        attributes: (n_items, k) numbers that describe each token; zeros for padding and unknown.
+        first_token: the first token that is an item.
+        decay: weight of an event relative to the one after it, in (0, 1].
+        popularity: weight of log popularity; at least 0. Choose it on validation data.
+
+    Source: Pazzani and Billsus (2007), Content-based recommendation systems, The Adaptive Web, LNCS 4321.
+
+    Example:
+        >>> shoes, hats = [1, 0], [0, 1]
+        >>> model = ContentKNN([[0, 0], [0, 0], shoes, hats, shoes])
+        >>> model.fit([[2, 2, 2]], [[3, 3, 3]], n_items=5).scores([[2], [3]]).argmax(axis=-1).ravel()
+        array([2, 3])
+    """
+
+    attributes: np.ndarray
+    first_token: int = 2
+    decay: float = 0.7
+    popularity: float = 1e-6
+
+    def fit(self, items, next_items, n_items, sample_weights=None):
+        """Count the popularity. Args, Returns, Raises: as `Popularity.fit`; ValueError if attributes do not fit."""
+        _at_least(self.popularity, 0, "popularity")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"decay is {self.decay}: expected a number in (0, 1].")
+        attributes = np.asarray(self.attributes, np.float64)
+        if attributes.ndim != 2 or len(attributes) != n_items or not np.isfinite(attributes).all():
+            raise ValueError(f"attributes have shape {attributes.shape} or hold a missing value: expected "
+                             f"({n_items}, k), a row for each token.")
+        _, targets, weights = _examples(items, next_items, n_items, sample_weights, self.first_token)
+        self.log_popularity = np.log(_shares(targets, weights, n_items, self.first_token, smoothing=1.0)
+                                     [self.first_token:])
+        lengths = np.linalg.norm(attributes, axis=1, keepdims=True)
+        self.directions = attributes / np.where(lengths > 0, lengths, 1)
+        return self
+
+    def scores(self, items):
+        """Similarity of each item to the session so far: float32 (n, length, n_items), -inf for what is no item.
+
+        Raises:
+            ValueError: if tokens do not fit.
+            RuntimeError: if the model is not fitted.
+        """
+        directions = _fitted(self, "directions")
+        session = directions[_tokens(items, "items", len(directions))]
+        for position in range(1, session.shape[1]):
+            session[:, position] += self.decay * session[:, position - 1]
+        scores = np.full((*session.shape[:2], len(directions)), -np.inf, np.float32)
+        similar = session @ directions[self.first_token:].T
+        scores[..., self.first_token:] = similar + self.popularity * self.log_popularity
+        return scores
 
 
 @dataclass

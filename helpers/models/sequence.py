@@ -3,14 +3,21 @@
 Each model reads a window of events, padded with 0 on the right, and answers at every event: which item, which action, or
 whether a purchase follows. All share one trunk, so that what one has learnt can be copied into another by layer name:
 
-    items (ids) ──── item_embedding ────┐
-    actions (ids) ── action_embedding ──┼─ joined ── encoder (LSTM or GRU) ── dropout ── next_item | next_action | will_buy
-    features (floats) ──────────────────┘
+    items (ids) ───┬ item_embedding ────┐
+                   └ item_attributes ───┤
+    actions (ids) ── action_embedding ──┼─ joined ── encoder (LSTM or GRU) ── dropout ── next_item
+    features (floats) ──────────────────┘                                             | next_action | will_buy
+
+Where the attributes of the items are given (category, brand, price, ...), they stand beside the ids on both ends: as
+fixed rows of `item_attributes` on the way in, and on the way out, where the score of an item is its own (`next_item`)
+plus that of its attributes (`next_attributes`, summed by the fixed `attribute_scores`). What is learnt about
+attributes holds for items that were never seen.
 
 Inputs are a dict of arrays: `items` (n, length) int, and where they were asked for `actions` (n, length) int and
 `features` (n, length, n_features) float32. Outputs are logits; positions whose target is 0 do not count.
 
-Source: Hidasi, B. et al. (2016), Session-based recommendations with recurrent neural networks, arXiv 1511.06939.
+Source: Hidasi, B. et al. (2016), Session-based recommendations with recurrent neural networks, arXiv 1511.06939. Items as sums
+over their attributes: Kula, M. (2015), Metadata embeddings for user and item cold-start recommendations, arXiv 1507.08439.
 """
 
 import keras
@@ -19,13 +26,15 @@ import numpy as np
 CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
 
-def build_next_item(n_items, n_actions=0, n_features=0, *, embedding=32, units=64, cell="lstm", dropout=0.0, seed=0):
+def build_next_item(n_items, n_actions=0, n_features=0, *, item_attributes=None,
+                    embedding=32, units=64, cell="lstm", dropout=0.0, seed=0):
     """Build a model that scores every item as the next one.
 
     Args:
         n_items: Size of the item vocabulary, with padding (0) and unknown (1).
         n_actions: Size of the action vocabulary, with padding; 0 leaves actions out.
         n_features: Number of numeric features of an event; 0 leaves them out.
+        item_attributes: (n_items, k) numbers that describe each item, zeros for padding and unknown; None for ids alone.
         embedding: Width of the item embedding; actions get a quarter of it.
         units: Width of the recurrent layer.
         cell: `lstm` or `gru`.
@@ -36,17 +45,19 @@ def build_next_item(n_items, n_actions=0, n_features=0, *, embedding=32, units=6
         Functional `keras.Model` with output (n, length, n_items), logits.
 
     Raises:
-        ValueError: If a size is too small, the cell is unknown or dropout is outside [0, 1).
+        ValueError: If a size is too small, the cell is unknown, dropout is outside [0, 1), or item_attributes do not
+            have a row for each token or hold a missing value.
 
     Example:
         >>> model = build_next_item(n_items=50, n_actions=5, units=8)
         >>> model.output_shape
         (None, None, 50)
     """
-    return _build("next_item", n_items, n_items, n_actions, n_features, embedding, units, cell, dropout, seed)
+    return _build("next_item", n_items, n_items, n_actions, n_features, item_attributes, embedding, units, cell, dropout, seed)
 
 
-def build_next_action(n_items, n_actions=6, n_features=0, *, embedding=32, units=64, cell="lstm", dropout=0.0, seed=0):
+def build_next_action(n_items, n_actions=6, n_features=0, *, item_attributes=None,
+                      embedding=32, units=64, cell="lstm", dropout=0.0, seed=0):
     """Build a model that scores every action as the next one, the end of the session among them.
 
     Args, raises: as `build_next_item`. n_actions counts padding and every action, also those that are only ever
@@ -59,10 +70,11 @@ def build_next_action(n_items, n_actions=6, n_features=0, *, embedding=32, units
         >>> build_next_action(n_items=50, units=8).output_shape
         (None, None, 6)
     """
-    return _build("next_action", n_actions, n_items, n_actions, n_features, embedding, units, cell, dropout, seed)
+    return _build("next_action", n_actions, n_items, n_actions, n_features, item_attributes, embedding, units, cell, dropout, seed)
 
 
-def build_will_buy(n_items, n_actions=0, n_features=0, *, embedding=32, units=64, cell="lstm", dropout=0.0, seed=0):
+def build_will_buy(n_items, n_actions=0, n_features=0, *, item_attributes=None,
+                   embedding=32, units=64, cell="lstm", dropout=0.0, seed=0):
     """Build a model that says whether a purchase follows later in the session.
 
     Args, raises: as `build_next_item`.
@@ -75,11 +87,12 @@ def build_will_buy(n_items, n_actions=0, n_features=0, *, embedding=32, units=64
         >>> build_will_buy(n_items=50, units=8).output_shape
         (None, None, 3)
     """
-    return _build("will_buy", 3, n_items, n_actions, n_features, embedding, units, cell, dropout, seed)
+    return _build("will_buy", 3, n_items, n_actions, n_features, item_attributes, embedding, units, cell, dropout, seed)
 
 
-def _build(head, n_classes, n_items, n_actions, n_features, embedding, units, cell, dropout, seed):
+def _build(head, n_classes, n_items, n_actions, n_features, attributes, embedding, units, cell, dropout, seed):
     _check_sizes(n_items, n_actions, n_features, embedding, units, cell, dropout)
+    attributes = _checked_attributes(attributes, n_items)
     seeds = iter(range(seed * 10, seed * 10 + 10))
     items = keras.Input((None,), dtype="int32", name="items")
     inputs, parts = [items], [_embed(items, n_items, embedding, "item_embedding", next(seeds))]
@@ -89,6 +102,8 @@ def _build(head, n_classes, n_items, n_actions, n_features, embedding, units, ce
     if n_features:
         inputs.append(keras.Input((None, n_features), name="features"))
         parts.append(inputs[-1])
+    if attributes is not None:
+        parts.append(_fixed(keras.layers.Embedding, *attributes.shape, name="item_attributes")(items))
     joined = keras.layers.Concatenate(name="joined")(parts) if len(parts) > 1 else parts[0]
     encoded = CELLS[cell](
         units, return_sequences=True, name="encoder", seed=seed,  # else Keras draws one from the global state
@@ -96,14 +111,48 @@ def _build(head, n_classes, n_items, n_actions, n_features, embedding, units, ce
         recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
     )(joined)
     encoded = keras.layers.Dropout(dropout, seed=next(seeds), name="dropout")(encoded)
-    logits = keras.layers.Dense(
-        n_classes, name=head, kernel_initializer=keras.initializers.GlorotUniform(next(seeds)))(encoded)
-    return keras.Model({x.name: x for x in inputs}, logits, name=f"{head}_{cell}")
+    logits = _dense(n_classes, head, next(seeds))(encoded)
+    if attributes is not None and head == "next_item":
+        wanted = _dense(attributes.shape[1], "next_attributes", next(seeds))(encoded)
+        by_attributes = _fixed(keras.layers.Dense, n_items, use_bias=False, name="attribute_scores")(wanted)
+        logits = keras.layers.Add(name="scores")([logits, by_attributes])
+    return _with_attributes(keras.Model({x.name: x for x in inputs}, logits, name=f"{head}_{cell}"), attributes)
 
 
 def _embed(ids, size, width, name, seed):
     initializer = keras.initializers.RandomUniform(-0.05, 0.05, seed)
     return keras.layers.Embedding(size, width, embeddings_initializer=initializer, name=name)(ids)
+
+
+def _dense(units, name, seed):
+    return keras.layers.Dense(units, name=name, kernel_initializer=keras.initializers.GlorotUniform(seed))
+
+
+def _fixed(layer, *sizes, **settings):
+    """A layer that is never trained; its table is filled in when the model stands."""
+    return layer(*sizes, trainable=False, **settings)
+
+
+def _with_attributes(model, attributes):
+    for layer in model.layers:
+        if layer.name == "item_attributes":
+            layer.set_weights([attributes])
+        if layer.name == "attribute_scores":
+            layer.set_weights([attributes.T])
+    return model
+
+
+def _checked_attributes(attributes, n_items):
+    if attributes is None:
+        return None
+    attributes = np.asarray(attributes, "float32")
+    if attributes.ndim != 2 or len(attributes) != n_items:
+        raise ValueError(f"item_attributes have shape {attributes.shape}: expected ({n_items}, k), a row for each "
+                         "token, padding and unknown first")
+    if not np.isfinite(attributes).all():
+        raise ValueError(f"item_attributes of token {(~np.isfinite(attributes)).any(axis=1).argmax()} hold a missing "
+                         "value: fill it, and say so by a column of its own")
+    return attributes
 
 
 def _check_sizes(n_items, n_actions, n_features, embedding, units, cell, dropout):

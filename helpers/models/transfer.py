@@ -8,6 +8,9 @@ are, and returns a `Transfer`: a new model, and for each layer what was copied, 
     fine_tuning          copy everything, train the top `depth` layers, or all
     gradual_unfreezing   train the head first, then one layer more in each stage
 
+Depth is counted from the output along the layers that train; layers side by side, such as two embeddings, have one depth.
+A layer that is frozen in `target` from the start, such as a table of item attributes, is given: it stays as it is.
+
 Tables that hold one row (or column) a token are remapped: a token that both vocabularies know keeps its row, a new
 one keeps its initial value in `target`. The two vocabularies are given as their tokens, in order, without padding and unknown.
 
@@ -28,8 +31,8 @@ class Transfer(NamedTuple):
 
     Attributes:
         model: `keras.Model` for the target.
-        layers: List of dicts with layer (its name), start (`copied`, `remapped` or `initialized`), copied (share of
-            its weights that come from the source) and trains (bool).
+        layers: List of dicts with layer (its name), start (`copied`, `remapped`, `initialized` or `given`), copied
+            (share of its weights that come from the source) and trains (bool).
     """
 
     model: keras.Model
@@ -79,7 +82,7 @@ def copy_weights(source, target, source_tokens=None, target_tokens=None):
         target_tokens: Tokens of the target's.
 
     Returns:
-        `Transfer`. A layer that the source lacks is `initialized`.
+        `Transfer`. A layer that the source lacks is `initialized`, one that is frozen in `target` is `given`.
 
     Raises:
         ValueError: If a layer of the same name has another shape, and no vocabulary explains it.
@@ -89,13 +92,13 @@ def copy_weights(source, target, source_tokens=None, target_tokens=None):
     known = {layer.name for layer in source.layers}
     layers = []
     for layer in _weighted(model):
-        start, share = "initialized", 0.0
-        if layer.name in known:
+        start, share = ("initialized" if layer.trainable else "given"), 0.0
+        if layer.trainable and layer.name in known:
             old, new = source.get_layer(layer.name).get_weights(), layer.get_weights()
             tokens = (source_tokens, target_tokens) if remap else None
             start, share, weights = _moved(layer, old, new, tokens)
             layer.set_weights(weights)
-        layers.append({"layer": layer.name, "start": start, "copied": round(share, 3), "trains": True})
+        layers.append({"layer": layer.name, "start": start, "copied": round(share, 3), "trains": layer.trainable})
     return Transfer(model, layers)
 
 
@@ -144,7 +147,7 @@ def feature_extraction(source, target, source_tokens=None, target_tokens=None):
     Args, raises: as `copy_weights`.
 
     Returns:
-        `Transfer` with every layer frozen but the last.
+        `Transfer` with every layer frozen but those of depth 1.
     """
     return fine_tuning(source, target, source_tokens, target_tokens, depth=1)
 
@@ -153,25 +156,51 @@ def fine_tuning(source, target, source_tokens=None, target_tokens=None, depth=No
     """Start from the source and go on training.
 
     Args, raises: as `copy_weights`.
-        depth: How many layers train, counted from the head; None for all. Rows of a frozen embedding that are new stay as
-            they were drawn.
+        depth: How many layers train, counted from the head; layers side by side count as one; None for all. Rows of a
+            frozen embedding that are new stay as they were drawn.
 
     Returns:
         `Transfer`.
     """
     transfer = copy_weights(source, target, source_tokens, target_tokens)
-    return Transfer(transfer.model, _freeze(transfer, depth))
+    return Transfer(transfer.model, _freeze(transfer, depth, depths(transfer.model)))
 
 
-def _freeze(transfer, depth):
-    """Let the top `depth` layers train, and say so in the report."""
-    weighted = _weighted(transfer.model)
-    depth = len(weighted) if depth is None else depth
-    if not 0 <= depth <= len(weighted):
-        raise ValueError(f"depth must lie between 0 and {len(weighted)}, the number of layers with weights; found {depth}")
-    for place, layer in enumerate(reversed(weighted)):
-        layer.trainable = place < depth
-    return [{**row, "trains": layer.trainable} for row, layer in zip(transfer.layers, weighted)]
+def depths(model):
+    """Count for every layer with weights how far it is from the output, in layers that train.
+
+    Args:
+        model: Functional `keras.Model`, as it was built: layers that are frozen count for nothing.
+
+    Returns:
+        Dict from the layer's name to its depth, 1 for the head; frozen layers are left out.
+
+    Example:
+        >>> x = keras.Input((3,))
+        >>> y = keras.layers.Dense(1, name="head")(keras.layers.Dense(2, name="body")(x))
+        >>> depths(keras.Model(x, y))
+        {'body': 2, 'head': 1}
+    """
+    below, found = {}, {}
+    for layer in reversed(model.layers):
+        trains = bool(layer.weights) and layer.trainable
+        depth = below.get(id(layer.output), 0) + trains
+        if trains:
+            found[layer.name] = depth
+        for tensor in keras.tree.flatten(layer.input):
+            below[id(tensor)] = max(below.get(id(tensor), 0), depth)
+    return dict(reversed(found.items()))
+
+
+def _freeze(transfer, depth, depth_of):
+    """Let the layers up to `depth` train, and say so in the report."""
+    deepest = max(depth_of.values())
+    depth = deepest if depth is None else depth
+    if not 0 <= depth <= deepest:
+        raise ValueError(f"depth must lie between 0 and {deepest}, that of the deepest layer; found {depth}")
+    for name, place in depth_of.items():
+        transfer.model.get_layer(name).trainable = place <= depth
+    return [{**row, "trains": depth_of.get(row["layer"], depth + 1) <= depth} for row in transfer.layers]
 
 
 def gradual_unfreezing(source, target, train, source_tokens=None, target_tokens=None):
@@ -179,12 +208,14 @@ def gradual_unfreezing(source, target, train, source_tokens=None, target_tokens=
 
     Args, raises: as `copy_weights`.
         train: Function of (model, depth) that trains the model in place; called once a stage, depth 1, 2, and so on.
+            It must compile the model anew, as `sequence.train` does, or Keras goes on with the layers of the stage before.
 
     Returns:
         `Transfer` after the last stage.
     """
     transfer = copy_weights(source, target, source_tokens, target_tokens)
-    for depth in range(1, len(_weighted(transfer.model)) + 1):
-        layers = _freeze(transfer, depth)
+    depth_of = depths(transfer.model)
+    for depth in range(1, max(depth_of.values()) + 1):
+        layers = _freeze(transfer, depth, depth_of)
         train(transfer.model, depth)
     return Transfer(transfer.model, layers)

@@ -6,9 +6,10 @@ from scipy.spatial.distance import cdist
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from helpers.evaluation.baselines import CountRegression, ItemKNN, MarkovChain, Popularity, counts_so_far
+from helpers.evaluation.baselines import ContentKNN, CountRegression, ItemKNN, MarkovChain, Popularity, counts_so_far
 
-MODELS = [Popularity(), MarkovChain(), ItemKNN(), CountRegression()]
+ATTRIBUTES = np.vstack([np.zeros((2, 3)), np.random.default_rng(0).normal(size=(5, 3))])
+MODELS = [Popularity(), MarkovChain(), ItemKNN(), ContentKNN(ATTRIBUTES, popularity=0.1), CountRegression()]
 quick = settings(deadline=None, max_examples=30)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -138,6 +139,27 @@ def test_item_knn_orders_items_without_a_neighbor_by_popularity():
     assert np.argsort(-model.scores([[2]])[0, 0])[:2].tolist() == [3, 5]
 
 
+@quick
+@given(seeds, st.sampled_from([0.3, 1.0]))
+def test_content_knn_equals_a_loop(seed, decay):
+    items, next_items, weights = random_windows(seed)
+    scores = ContentKNN(ATTRIBUTES, decay=decay, popularity=0.5).fit(items, next_items, 7, weights).scores(items)
+    similar = np.nan_to_num(1 - cdist(ATTRIBUTES, ATTRIBUTES, "cosine"))
+    log_popularity = np.log(brute_popularity(next_items, weights, 7, 2, 1)[2:])
+    for window, row in zip(items, scores):
+        for position in range(len(window)):
+            seen = sum(decay ** (position - p) * similar[window[p], 2:] for p in range(position + 1))
+            assert np.allclose(row[position, 2:], seen + 0.5 * log_popularity, atol=1e-5)
+    assert np.isneginf(scores[..., :2]).all()
+
+
+@pytest.mark.parametrize("attributes", [ATTRIBUTES[:6], ATTRIBUTES[:, 0], np.where(ATTRIBUTES > 0, np.nan, 0)])
+def test_content_knn_refuses_attributes_that_do_not_fit(attributes):
+    items, next_items, _ = random_windows(0)
+    with pytest.raises(ValueError, match=r"expected \(7, k\), a row for each token"):
+        ContentKNN(attributes).fit(items, next_items, 7)
+
+
 def test_counts_equal_scikit_learns_vectorizer():
     windows = [[1, 2, 1, 4], [3, 3, 1, 2]]
     texts = [" ".join(map(str, window)) for window in windows]
@@ -215,6 +237,7 @@ def test_bad_windows_are_named(model, items, next_items, weights, message):
     (Popularity(smoothing=-1), "smoothing is -1"), (MarkovChain(prior=0), "prior is 0"),
     (MarkovChain(smoothing=-1), "smoothing is -1"), (ItemKNN(neighbors=0), "neighbors is 0"),
     (ItemKNN(shrinkage=-1), "shrinkage is -1"), (ItemKNN(decay=0), "decay is 0"),
+    (ContentKNN(ATTRIBUTES, popularity=-1), "popularity is -1"), (ContentKNN(ATTRIBUTES, decay=2), "decay is 2"),
     (CountRegression(strength=0), "strength is 0"), (CountRegression(), "All targets are 3"),
 ])
 def test_bad_parameters_are_named(model, message):
@@ -222,7 +245,7 @@ def test_bad_parameters_are_named(model, message):
         model.fit([[2, 2]], [[3, 3]], 7)
 
 
-@pytest.mark.parametrize("kind", [Popularity, MarkovChain, ItemKNN, CountRegression])
+@pytest.mark.parametrize("kind", [Popularity, MarkovChain, ItemKNN, lambda: ContentKNN(ATTRIBUTES), CountRegression])
 def test_scores_before_fit_are_refused(kind):
     with pytest.raises(RuntimeError, match="not fitted"):
         kind().scores([[2]])

@@ -173,3 +173,35 @@ def test_an_empty_window_is_no_window_padded_on_the_left():
     history = train(build_next_item(5, **SMALL), {"items": np.array([[2, 3], [0, 0]])}, np.array([[3, 4], [0, 0]]),
                     epochs=1)
     assert np.isfinite(history["loss"]).all()
+
+
+ATTRIBUTES = np.vstack([np.zeros((2, 3)), np.eye(7, 3)])
+
+
+def test_the_score_of_an_item_is_its_own_and_that_of_its_attributes():
+    model = build_next_item(9, 5, 2, item_attributes=ATTRIBUTES, **SMALL)
+    encoded = np.array(keras.Model(model.input, model.get_layer("dropout").output)(full_inputs()))
+    (own, bias), (wanted, wanted_bias) = (model.get_layer(name).get_weights() for name in ("next_item", "next_attributes"))
+    expected = encoded @ own + bias + (encoded @ wanted + wanted_bias) @ ATTRIBUTES.T
+    np.testing.assert_allclose(model(full_inputs()), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("build", [build_next_item, build_next_action, build_will_buy])
+def test_attributes_are_read_and_never_trained(build):
+    model = build(9, 5, item_attributes=ATTRIBUTES, **SMALL)
+    inputs = {name: values for name, values in full_inputs().items() if name != "features"}
+    before = np.array(model(inputs))
+    train(model, inputs, np.ones((3, 5), int), epochs=1)
+    np.testing.assert_array_equal(model.get_layer("item_attributes").get_weights()[0], ATTRIBUTES)
+    model.get_layer("item_attributes").set_weights([1 + ATTRIBUTES])
+    assert np.abs(np.array(model(inputs)) - before).max() > 1e-6
+
+
+@pytest.mark.parametrize("attributes, message", [
+    (np.zeros((8, 3)), r"shape \(8, 3\): expected \(9, k\)"),
+    (np.zeros(9), r"shape \(9,\): expected \(9, k\)"),
+    (np.where(ATTRIBUTES > 0, np.nan, 0), "item_attributes of token 2 hold a missing value"),
+])
+def test_attributes_that_do_not_fit_are_refused(attributes, message):
+    with pytest.raises(ValueError, match=message):
+        build_next_item(9, item_attributes=attributes, **SMALL)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from helpers.models.sequence import build_next_action, build_next_item, train
 from helpers.models.transfer import (
     copy_weights,
+    depths,
     direct_transfer,
     feature_extraction,
     fine_tuning,
@@ -178,16 +179,16 @@ def test_feature_extraction_trains_the_head_alone(source, target):
     assert trained_layers(transfer.model) == ["next_item"]
 
 
-@pytest.mark.parametrize("depth, expected", [(2, LAYERS[2:]), (None, LAYERS)])
+@pytest.mark.parametrize("depth, expected", [(2, LAYERS[2:]), (3, LAYERS), (None, LAYERS)])
 def test_fine_tuning_trains_the_top_layers(source, target, depth, expected):
     transfer = fine_tuning(source, target, *VOCABULARIES, depth=depth)
     assert [row["layer"] for row in transfer.layers if row["trains"]] == expected
     assert trained_layers(transfer.model) == expected
 
 
-@pytest.mark.parametrize("depth", [-1, 5])
+@pytest.mark.parametrize("depth", [-1, 4])
 def test_a_depth_beyond_the_layers_is_refused(source, target, depth):
-    with pytest.raises(ValueError, match=f"depth must lie between 0 and 4.* found {depth}"):
+    with pytest.raises(ValueError, match=f"depth must lie between 0 and 3.* found {depth}"):
         fine_tuning(source, target, *VOCABULARIES, depth=depth)
 
 
@@ -198,6 +199,31 @@ def test_gradual_unfreezing_goes_down_one_layer_a_stage(source, target):
         stages.append((depth, [layer.name for layer in model.layers if layer.trainable_weights]))
 
     transfer = gradual_unfreezing(source, target, stage, *VOCABULARIES)
-    assert stages == [(depth, LAYERS[-depth:]) for depth in (1, 2, 3, 4)]
+    assert stages == [(1, LAYERS[3:]), (2, LAYERS[2:]), (3, LAYERS)]
     assert column(transfer, "start")["next_item"] == "remapped"
     assert all(column(transfer, "trains").values())
+
+
+def described(tokens, seed):
+    """A model that also knows what its items are: token `a` is row 0 of the attributes, and so on."""
+    attributes = np.eye(24, 3, dtype="float32")[["abcdx".index(token) % 3 for token in tokens]]
+    return build(tokens, seed, item_attributes=np.vstack([np.zeros((2, 3)), attributes]))
+
+
+def test_given_attributes_stay_those_of_the_target_and_what_was_learnt_about_them_is_copied():
+    old, new = described(SOURCE_TOKENS, seed=0), described(TARGET_TOKENS, seed=1)
+    transfer = fine_tuning(old, new, *VOCABULARIES)
+    start = column(transfer, "start")
+    assert start["item_attributes"] == start["attribute_scores"] == "given"
+    assert start["next_attributes"] == "copied" and start["next_item"] == "remapped"
+    assert not {"item_attributes", "attribute_scores"} & {row["layer"] for row in transfer.layers if row["trains"]}
+    found, fresh = weights(transfer.model), weights(new)
+    assert changed({name: fresh[name] for name in ("item_attributes", "attribute_scores")}, found) == []
+    assert changed({"next_attributes": weights(old)["next_attributes"]}, found) == []
+
+
+def test_layers_side_by_side_have_one_depth():
+    assert depths(described(SOURCE_TOKENS, seed=0)) == {
+        "item_embedding": 3, "action_embedding": 3, "encoder": 2, "next_item": 1, "next_attributes": 1}
+    extraction = feature_extraction(described(SOURCE_TOKENS, 0), described(TARGET_TOKENS, 1), *VOCABULARIES)
+    assert trained_layers(extraction.model) == ["next_attributes", "next_item"]
