@@ -42,13 +42,13 @@ def gradient_descent_step(theta, gradient, state=None, *, learning_rate=0.01):
         theta: parameters, an array of any shape.
         gradient: gradient of the loss at theta, same shape.
         state: not used; it is there so that every optimizer is called alike.
-        learning_rate: size of the step, above 0.
+        learning_rate: size of the step, 0 or more.
 
     Returns:
         (theta, state): float64 array of the same shape, and None.
 
     Raises:
-        ValueError: if the shapes differ, values are not finite, or the learning rate is not above 0.
+        ValueError: if the shapes differ, values are not finite, or the learning rate is negative.
 
     Source: Robbins & Monro 1951; Goodfellow, Bengio & Courville, Deep Learning (2016), algorithm 8.1.
     For learning; to train use `keras.optimizers.SGD`.
@@ -89,7 +89,7 @@ def momentum_step(theta, gradient, state=None, *, learning_rate=0.01, momentum=0
         theta: parameters, an array of any shape.
         gradient: gradient of the loss at theta, same shape.
         state: MomentumState of the step before, or None.
-        learning_rate: size of the step, above 0.
+        learning_rate: size of the step, 0 or more.
         momentum: share of the velocity that is kept, from 0 to below 1.
         nesterov: look ahead along the velocity.
 
@@ -142,7 +142,7 @@ def rmsprop_step(theta, gradient, state=None, *, learning_rate=0.001, rho=0.9, e
         theta: parameters, an array of any shape.
         gradient: gradient g of the loss at theta, same shape.
         state: RMSPropState of the step before, or None.
-        learning_rate: size of the step, above 0.
+        learning_rate: size of the step, 0 or more.
         rho: share of the average that is kept, from 0 to below 1.
         epsilon: keeps the division finite, above 0.
 
@@ -247,7 +247,7 @@ def adam_step(
         theta: parameters, an array of any shape.
         gradient: gradient of the loss at theta, same shape.
         state: AdamState of the step before, or None.
-        learning_rate: size of the step, above 0; no parameter moves much further than this in one step.
+        learning_rate: size of the step, 0 or more; no parameter moves much further than this in one step.
         beta_1: share of the first moment that is kept, from 0 to below 1.
         beta_2: share of the second moment that is kept, from 0 to below 1.
         epsilon: keeps the division finite, above 0.
@@ -295,7 +295,7 @@ def adamw_step(theta, gradient, state=None, *, learning_rate=0.001, weight_decay
         theta: parameters, an array of any shape.
         gradient: gradient of the loss at theta, without any penalty, same shape.
         state: AdamState of the step before, or None.
-        learning_rate: size of the step, above 0.
+        learning_rate: size of the step, 0 or more.
         weight_decay: share, of the learning rate, by which every weight shrinks in a step; 0 or more.
         **adam_settings: any other argument of `adam_step`.
 
@@ -556,7 +556,7 @@ def _pair(theta, gradient, learning_rate):
     theta, gradient = _numbers("theta", theta), _numbers("gradient", gradient)
     expected = f"{theta.shape}, the shape of `theta`"
     _require(theta.shape == gradient.shape, "gradient", f"of shape {gradient.shape}", expected)
-    _require(learning_rate > 0, "learning_rate", learning_rate, "a number above 0")
+    _require(learning_rate >= 0, "learning_rate", learning_rate, "0 or more")
     return theta, gradient
 
 

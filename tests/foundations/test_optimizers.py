@@ -187,6 +187,14 @@ def test_a_trajectory_with_a_schedule_equals_keras(float64):
     np.testing.assert_allclose(ours, theirs, rtol=SCHEDULE_TOLERANCE, atol=1e-7)
 
 
+def test_a_schedule_may_start_and_end_at_zero():
+    decay = partial(opt.cosine_decay, initial=0.1, decay_steps=3)
+    rate = partial(opt.warm_up_then, decay=decay, warm_up_steps=2)
+    path = opt.trajectory(lambda x: x, START, opt.adam_step, 7, learning_rate=rate)
+    still = (path[1:] == path[:-1]).all(axis=(1, 2))
+    assert still.tolist() == [True, False, False, False, False, True, True]
+
+
 @pytest.mark.parametrize(("clip", "argument"), [
     (opt.clip_by_value, "clipvalue"), (opt.clip_by_global_norm, "global_clipnorm"),
 ])
@@ -230,7 +238,7 @@ def test_every_public_function_says_that_it_is_for_learning():
     (lambda: opt.adam_step([1.0, 2.0], [1.0]), r"`gradient` is of shape \(1,\); expected \(2,\)"),
     (lambda: opt.adam_step([1.0], [np.nan]), "`gradient` is NaN or infinite.*lower the learning rate"),
     (lambda: opt.adam_step(["a"], [1.0]), "`theta` is no array of numbers"),
-    (lambda: opt.adam_step([1.0], [1.0], learning_rate=0), "`learning_rate` is 0"),
+    (lambda: opt.adam_step([1.0], [1.0], learning_rate=-1), "`learning_rate` is -1"),
     (lambda: opt.adam_step([1.0], [1.0], beta_1=1.0), "`beta` is 1.0"),
     (lambda: opt.adam_step([1.0], [1.0], epsilon=0), "`epsilon` is 0"),
     (lambda: opt.adam_step([1.0], [1.0], opt.adam_start([1.0, 2.0])), "`state` is of shape.*state=None"),
