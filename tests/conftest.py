@@ -5,6 +5,11 @@ import os
 import socket
 
 import hypothesis
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.data import simulator
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -26,3 +31,19 @@ def _connect_here(self, address):
 
 
 socket.socket.connect = _connect_here
+
+
+@pytest.fixture
+def session_arrays():
+    """A function that simulates sessions and returns their actions and items, (sessions, longest), -1 as padding."""
+
+    def draw(platform, sessions, seed):
+        log = simulator.simulate(platform, sessions, seed=seed)
+        log = log[log["event_type"].isin(simulator.ACTIONS)].sort_values(["session_id", "timestamp"], kind="stable")
+        place, session = log.groupby("session_id").cumcount().to_numpy(), log["session_id"].to_numpy()
+        actions, items = (np.full((sessions, place.max() + 1), -1) for _ in range(2))
+        actions[session, place] = pd.Index(simulator.ACTIONS).get_indexer(log["event_type"])
+        items[session, place] = pd.Index(platform.items["item_id"]).get_indexer(log["item_id"])
+        return actions, items
+
+    return draw

@@ -44,6 +44,7 @@ METHODS = {
     "popularity": {"color": "#888888", "marker": "None", "linestyle": ":"},
     "markov": {"color": "#8C564B", "marker": "v", "linestyle": "-."},
     "item-kNN": {"color": "#5D3A00", "marker": "P", "linestyle": "-."},
+    "content-kNN": {"color": "#E69F00", "marker": "<", "linestyle": "-."},
     "scratch": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "direct": {"color": "#882255", "marker": "X", "linestyle": "--"},
     "feature extraction": {"color": "#56B4E9", "marker": "s", "linestyle": "--"},

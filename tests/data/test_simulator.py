@@ -151,7 +151,7 @@ def test_the_reference_setting_is_locked():
 
 
 @pytest.mark.parametrize(("name", "shift"), [("small_shift", 0.2), ("large_shift", 0.8)])
-def test_the_reference_setting_has_a_wide_gap_between_popularity_and_oracle(name, shift):
+def test_the_reference_setting_has_a_wide_gap_between_popularity_and_oracle(name, shift, session_arrays):
     platform = make_shop({"web": 0.0, "app": shift}, seed=REFERENCE["shop_seed"])["app"]
     actions, items = session_arrays(platform, sessions=1500, seed=1)
     states, _ = oracle.filter_states(platform, actions, items)
@@ -162,13 +162,3 @@ def test_the_reference_setting_has_a_wide_gap_between_popularity_and_oracle(name
     popular = np.argsort(-np.bincount(views[1][views[0] == simulator.VIEW], minlength=300))[:10]
     popularity = oracle.expected_hit_rate(probabilities, np.tile(popular, (len(probabilities), 1)))
     assert oracle.best_expected(probabilities)["hit_rate"] - popularity > 0.2
-
-
-def session_arrays(platform, sessions, seed):
-    log = simulate(platform, sessions, seed=seed)
-    log = log[log["event_type"].isin(simulator.ACTIONS)].sort_values(["session_id", "timestamp"], kind="stable")
-    place, session = log.groupby("session_id").cumcount().to_numpy(), log["session_id"].to_numpy()
-    actions, items = (np.full((sessions, place.max() + 1), -1) for _ in range(2))
-    actions[session, place] = pd.Index(simulator.ACTIONS).get_indexer(log["event_type"])
-    items[session, place] = pd.Index(platform.items["item_id"]).get_indexer(log["item_id"])
-    return actions, items

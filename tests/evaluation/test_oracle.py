@@ -116,7 +116,7 @@ def test_will_buy_before_any_view_equals_the_frequency_of_simulated_purchases():
     assert abs(bought.mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / len(bought))
 
 
-def test_probabilities_are_calibrated_on_simulated_sessions():
+def test_probabilities_are_calibrated_on_simulated_sessions(session_arrays):
     shop = simulator.make_shop({"web": 0.0}, items=50, seed=1)
     actions, items = session_arrays(shop["web"], sessions=4000, seed=2)
     states, _ = oracle.filter_states(shop["web"], actions, items)
@@ -128,19 +128,6 @@ def test_probabilities_are_calibrated_on_simulated_sessions():
         expected = probabilities[events][:, action]
         spread = np.sqrt((expected * (1 - expected)).sum())
         assert abs((happened == action).sum() - expected.sum()) < 4 * spread
-
-
-def session_arrays(platform, sessions, seed):
-    log = simulator.simulate(platform, sessions, seed=seed)
-    log = log[log["event_type"].isin(simulator.ACTIONS)].sort_values(["session_id", "timestamp"], kind="stable")
-    place = log.groupby("session_id").cumcount().to_numpy()
-    session = log["session_id"].to_numpy()
-    shape = sessions, place.max() + 1
-    actions, items = np.full(shape, -1), np.full(shape, -1)
-    actions[session, place] = [simulator.ACTIONS.index(a) for a in log["event_type"]]
-    number = {item: n for n, item in enumerate(platform.items["item_id"])}
-    items[session, place] = [number.get(item, -1) for item in log["item_id"]]
-    return actions, items
 
 
 @pytest.mark.parametrize("seed", range(5))
