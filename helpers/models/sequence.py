@@ -1,23 +1,25 @@
 """Embedding-LSTM and Embedding-GRU models of event sequences.
 
-Each model reads a window of events, padded with 0 on the right, and answers at every event: which item, which action, or
-whether a purchase follows. All share one trunk, so that what one has learnt can be copied into another by layer name:
+Each model reads a window of events, padded with 0 on the right, and answers at every event: which item, which
+action, or whether a purchase follows. All share one trunk, so that what one has learnt can be copied into another
+by layer name:
 
     items (ids) ───┬ item_embedding ────┐
                    └ item_attributes ───┤
     actions (ids) ── action_embedding ──┼─ joined ── encoder (LSTM or GRU) ── dropout ── next_item
     features (floats) ──────────────────┘                                             | next_action | will_buy
 
-Where the attributes of the items are given (category, brand, price, ...), they stand beside the ids on both ends: as
-fixed rows of `item_attributes` on the way in, and on the way out, where the score of an item is its own (`next_item`)
-plus that of its attributes (`next_attributes`, summed by the fixed `attribute_scores`). What is learnt about
-attributes holds for items that were never seen.
+Where the attributes of the items are given (category, brand, price, ...), they stand beside the ids on both ends:
+as fixed rows of `item_attributes` on the way in, and on the way out, where the score of an item is its own
+(`next_item`) plus that of its attributes (`next_attributes`, summed by the fixed `attribute_scores`). What is learnt
+about attributes holds for items that were never seen.
 
 Inputs are a dict of arrays: `items` (n, length) int, and where they were asked for `actions` (n, length) int and
 `features` (n, length, n_features) float32. Outputs are logits; positions whose target is 0 do not count.
 
-Source: Hidasi, B. et al. (2016), Session-based recommendations with recurrent neural networks, arXiv 1511.06939. Items as sums
-over their attributes: Kula, M. (2015), Metadata embeddings for user and item cold-start recommendations, arXiv 1507.08439.
+Source: Hidasi, B. et al. (2016), Session-based recommendations with recurrent neural networks, arXiv 1511.06939.
+Items as sums over their attributes: Kula, M. (2015), Metadata embeddings for user and item cold-start
+recommendations, arXiv 1507.08439.
 """
 
 import keras
@@ -34,7 +36,8 @@ def build_next_item(n_items, n_actions=0, n_features=0, *, item_attributes=None,
         n_items: Size of the item vocabulary, with padding (0) and unknown (1).
         n_actions: Size of the action vocabulary, with padding; 0 leaves actions out.
         n_features: Number of numeric features of an event; 0 leaves them out.
-        item_attributes: (n_items, k) numbers that describe each item, zeros for padding and unknown; None for ids alone.
+        item_attributes: (n_items, k) numbers that describe each item, zeros for padding and unknown; None for
+            ids alone.
         embedding: Width of the item embedding; actions get a quarter of it.
         units: Width of the recurrent layer.
         cell: `lstm` or `gru`.
@@ -45,15 +48,16 @@ def build_next_item(n_items, n_actions=0, n_features=0, *, item_attributes=None,
         Functional `keras.Model` with output (n, length, n_items), logits.
 
     Raises:
-        ValueError: If a size is too small, the cell is unknown, dropout is outside [0, 1), or item_attributes do not
-            have a row for each token or hold a missing value.
+        ValueError: If a size is too small, the cell is unknown, dropout is outside [0, 1), or item_attributes do
+            not have a row for each token or hold a missing value.
 
     Example:
         >>> model = build_next_item(n_items=50, n_actions=5, units=8)
         >>> model.output_shape
         (None, None, 50)
     """
-    return _build("next_item", n_items, n_items, n_actions, n_features, item_attributes, embedding, units, cell, dropout, seed)
+    return _build("next_item", n_items, n_items, n_actions, n_features, item_attributes,
+                  embedding, units, cell, dropout, seed)
 
 
 def build_next_action(n_items, n_actions=6, n_features=0, *, item_attributes=None,
@@ -70,7 +74,8 @@ def build_next_action(n_items, n_actions=6, n_features=0, *, item_attributes=Non
         >>> build_next_action(n_items=50, units=8).output_shape
         (None, None, 6)
     """
-    return _build("next_action", n_actions, n_items, n_actions, n_features, item_attributes, embedding, units, cell, dropout, seed)
+    return _build("next_action", n_actions, n_items, n_actions, n_features, item_attributes,
+                  embedding, units, cell, dropout, seed)
 
 
 def build_will_buy(n_items, n_actions=0, n_features=0, *, item_attributes=None,
@@ -80,14 +85,15 @@ def build_will_buy(n_items, n_actions=0, n_features=0, *, item_attributes=None,
     Args, raises: as `build_next_item`.
 
     Returns:
-        Functional `keras.Model` with output (n, length, 3), logits of padding, no and yes (targets 0, 1 and 2), so that
-        one loss and one mask serve all three models.
+        Functional `keras.Model` with output (n, length, 3), logits of padding, no and yes (targets 0, 1 and 2), so
+        that one loss serves all three models.
 
     Example:
         >>> build_will_buy(n_items=50, units=8).output_shape
         (None, None, 3)
     """
-    return _build("will_buy", 3, n_items, n_actions, n_features, item_attributes, embedding, units, cell, dropout, seed)
+    return _build("will_buy", 3, n_items, n_actions, n_features, item_attributes,
+                  embedding, units, cell, dropout, seed)
 
 
 def _build(head, n_classes, n_items, n_actions, n_features, attributes, embedding, units, cell, dropout, seed):
@@ -147,11 +153,11 @@ def _checked_attributes(attributes, n_items):
         return None
     attributes = np.asarray(attributes, "float32")
     if attributes.ndim != 2 or len(attributes) != n_items:
-        raise ValueError(f"item_attributes have shape {attributes.shape}: expected ({n_items}, k), a row for each "
-                         "token, padding and unknown first")
+        raise ValueError(f"item_attributes have shape {attributes.shape}: expected ({n_items}, k), a row for "
+                         "each token, padding and unknown first")
     if not np.isfinite(attributes).all():
-        raise ValueError(f"item_attributes of token {(~np.isfinite(attributes)).any(axis=1).argmax()} hold a missing "
-                         "value: fill it, and say so by a column of its own")
+        raise ValueError(f"item_attributes of token {(~np.isfinite(attributes)).any(axis=1).argmax()} hold a "
+                         "missing value: fill it, and say so by a column of its own")
     return attributes
 
 
@@ -167,7 +173,8 @@ def _check_sizes(n_items, n_actions, n_features, embedding, units, cell, dropout
         raise ValueError(f"dropout must lie in [0, 1); found {dropout}")
 
 
-def train(model, inputs, targets, validation=None, *, learning_rate=3e-3, epochs=10, batch_size=64, patience=None, seed=0):
+def train(model, inputs, targets, validation=None, *,
+          learning_rate=3e-3, epochs=10, batch_size=64, patience=None, seed=0):
     """Train a model of this file, and keep the weights of its best epoch.
 
     Args:
@@ -238,13 +245,15 @@ def _check_targets(model, inputs, targets):
         raise ValueError(f"inputs lack {sorted(missing)}, which the model reads")
     for name, values in inputs.items():
         if values.shape[:2] != targets.shape:
-            raise ValueError(f"inputs[{name!r}] is {values.shape}, but targets are {targets.shape}: both start with "
-                             "(windows, length)")
+            raise ValueError(f"inputs[{name!r}] is {values.shape}, but targets are {targets.shape}: both start "
+                             "with (windows, length)")
     classes = model.output_shape[-1]
     if not 0 <= targets.min() <= targets.max() < classes:
-        raise ValueError(f"targets must lie between 0 and {classes - 1}; found {targets.min()} to {targets.max()}")
+        raise ValueError(f"targets must lie between 0 and {classes - 1}; found {targets.min()} to "
+                         f"{targets.max()}")
     shown = inputs["items"] != 0
     if (shown[:, 1:] & ~shown[:, :-1]).any():
         raise ValueError("inputs['items'] has an item after a 0: pad on the right, as session_windows does")
     if not targets.any():
-        raise ValueError("every target is 0, so there is nothing to learn: check the window length and the vocabulary")
+        raise ValueError("every target is 0, so there is nothing to learn: check the window length and the "
+                         "vocabulary")

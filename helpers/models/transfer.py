@@ -1,18 +1,20 @@
 """Carry the weights of a model trained on one platform into a model for another.
 
-Every strategy takes a trained `source` and a freshly built `target` (same layer names, its own vocabulary), leaves both as they
-are, and returns a `Transfer`: a new model, and for each layer what was copied, what is frozen and what starts anew.
+Every strategy takes a trained `source` and a freshly built `target` (same layer names, its own vocabulary), leaves
+both as they are, and returns a `Transfer`: a new model, and for each layer what was copied, what is frozen and what
+starts anew.
 
     direct_transfer      copy everything, train nothing
     feature_extraction   copy everything, train the head alone
     fine_tuning          copy everything, train the top `depth` layers, or all
     gradual_unfreezing   train the head first, then one layer more in each stage
 
-Depth is counted from the output along the layers that train; layers side by side, such as two embeddings, have one depth.
-A layer that is frozen in `target` from the start, such as a table of item attributes, is given: it stays as it is.
+Depth is counted from the output along the layers that train; layers side by side, such as two embeddings, have one
+depth. A layer that is frozen in `target` from the start, such as a table of item attributes, is given: it stays.
 
 Tables that hold one row (or column) a token are remapped: a token that both vocabularies know keeps its row, a new
-one keeps its initial value in `target`. The two vocabularies are given as their tokens, in order, without padding and unknown.
+one keeps its initial value in `target`. The two vocabularies are given as their tokens, in order, without padding
+and unknown.
 
 Source: Yosinski, J. et al. (2014), How transferable are features in deep neural networks?, arXiv 1411.1792; gradual
 unfreezing: Howard, J. & Ruder, S. (2018), arXiv 1801.06146, section 3.3.
@@ -60,10 +62,11 @@ def remap_table(table, source_tokens, target_tokens, initial, axis=0):
         >>> table.ravel().tolist(), moved.tolist()
         ([0.0, 1.0, 3.0, 0.0], [True, True, True, False])
     """
-    for name, size, tokens in (("table", table.shape[axis], source_tokens), ("initial", initial.shape[axis], target_tokens)):
+    for name, size, tokens in (("table", table.shape[axis], source_tokens),
+                               ("initial", initial.shape[axis], target_tokens)):
         if size != len(tokens) + RESERVED:
-            raise ValueError(f"{name} has {size} entries on axis {axis}, but its vocabulary has {len(tokens)} tokens "
-                             f"and {RESERVED} reserved: {len(tokens) + RESERVED} expected")
+            raise ValueError(f"{name} has {size} entries on axis {axis}, but its vocabulary has {len(tokens)} "
+                             f"tokens and {RESERVED} reserved: {len(tokens) + RESERVED} expected")
     place = {token: number for number, token in enumerate(source_tokens, RESERVED)}
     origin = np.array([*range(RESERVED), *(place.get(token, -1) for token in target_tokens)])
     moved = origin >= 0
@@ -98,7 +101,8 @@ def copy_weights(source, target, source_tokens=None, target_tokens=None):
             tokens = (source_tokens, target_tokens) if remap else None
             start, share, weights = _moved(layer, old, new, tokens)
             layer.set_weights(weights)
-        layers.append({"layer": layer.name, "start": start, "copied": round(share, 3), "trains": layer.trainable})
+        layers.append({"layer": layer.name, "start": start, "copied": round(share, 3),
+                       "trains": layer.trainable})
     return Transfer(model, layers)
 
 
@@ -114,8 +118,8 @@ def _moved(layer, old, new, tokens):
     if [a.shape for a in old] != [b.shape for b in new]:
         raise ValueError(
             f"layer {layer.name!r} has weights of shape {[a.shape for a in old]} in the source and "
-            f"{[b.shape for b in new]} in the target. Build both with the same sizes; where only the vocabularies differ, "
-            "pass source_tokens and target_tokens")
+            f"{[b.shape for b in new]} in the target. Build both with the same sizes; where only the vocabularies "
+            "differ, pass source_tokens and target_tokens")
     return "copied", 1.0, old
 
 
@@ -156,8 +160,8 @@ def fine_tuning(source, target, source_tokens=None, target_tokens=None, depth=No
     """Start from the source and go on training.
 
     Args, raises: as `copy_weights`.
-        depth: How many layers train, counted from the head; layers side by side count as one; None for all. Rows of a
-            frozen embedding that are new stay as they were drawn.
+        depth: How many layers train, counted from the head; layers side by side count as one; None for all. Rows
+            of a frozen embedding that are new stay as they were drawn.
 
     Returns:
         `Transfer`.
@@ -207,8 +211,9 @@ def gradual_unfreezing(source, target, train, source_tokens=None, target_tokens=
     """Train the head first, then one layer more in each stage, down to the input.
 
     Args, raises: as `copy_weights`.
-        train: Function of (model, depth) that trains the model in place; called once a stage, depth 1, 2, and so on.
-            It must compile the model anew, as `sequence.train` does, or Keras goes on with the layers of the stage before.
+        train: Function of (model, depth) that trains the model in place; called once a stage, with depth 1, 2,
+            and so on. It must compile the model anew, as `sequence.train` does, or Keras goes on with the layers
+            of the stage before.
 
     Returns:
         `Transfer` after the last stage.
