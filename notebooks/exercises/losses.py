@@ -188,9 +188,9 @@ quiz = Quiz((
                "as long as the labels are probabilities. Class numbers in a binary loss are not.", correct=True),
         Option("Nothing, lower is better", "A number that cannot be a surprise is no better, only wrong."),
     )),
-    Question("Class weights of 17 to 1 were used in training. The model says 0.5. The truth is nearer to", (
+    Question("Class weights of 16 to 1 were used in training. The model says 0.5. The truth is nearer to", (
         Option("0.5", "That would hold if both classes had been weighted alike."),
-        Option("0.06", "The odds were multiplied by 17: 1 to 1 was 1 to 17, which is 1/18.", correct=True),
+        Option("0.06", "The odds were multiplied by 16: what looks like 1 to 1 is 1 to 16, a probability of 1/17.", correct=True),
         Option("0.94", "That would be the odds multiplied once more, instead of divided."),
     )),
     Question("Which of these can be repaired after training, without training again?", (
