@@ -138,7 +138,7 @@ def execute(notebook, folder, skip_missing):
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
-        store_widget_state=False,
+        store_widget_state=True,  # or a slider that draws when it is made fails; `normalized` drops the state
         resources={"metadata": {"path": str(folder)}},
     )
     with client.setup_kernel(stderr=subprocess.DEVNULL):  # the kernel itself catches what a cell writes there

@@ -87,7 +87,7 @@ quiz = Quiz((
         Option("Because the network is trained on them", "No network sees either; they only frame the score."),
         Option("Because the average of the two is the expected score", "A model may lie anywhere, even below."),
     )),
-    Question("With 800 sessions, two curves lie 0.01 apart, for one seed. What do you conclude?", (
+    Question("With 800 visits, two curves lie 0.01 apart, for one seed. What do you conclude?", (
         Option("The upper method is better", "Another draw of customers may turn the order around."),
         Option("The two methods are equal", "Not having seen a difference is no proof that there is none."),
         Option(
