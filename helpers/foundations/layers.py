@@ -106,7 +106,7 @@ def simple_rnn_cell(x, h, kernel, recurrent_kernel, bias):
     Raises:
         ValueError: if the shapes do not fit; the argument is named.
 
-    Source: Elman 1990; Goodfellow et al., Deep Learning (2016), equation 10.8.
+    Source: Elman 1990; Goodfellow et al., Deep Learning (2016), chapter 10.
     For learning; in a model use `keras.layers.SimpleRNN`.
 
     >>> simple_rnn_cell([[1.0]], [[0.0]], [[1.0]], [[0.5]], [0.0]).round(4).tolist()

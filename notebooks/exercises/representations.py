@@ -235,8 +235,8 @@ quiz = Quiz((
         Option("yes, both were trained on the same data", "The same data fixes distances between rows at best, "
                "never their directions."),
         Option("no: each training chooses its own coordinates, and an encoder reads only those of its own table",
-               "A rotation of the table and the opposite one of the encoder cancel, so training cannot prefer "
-               "either.", True),
+               "A rotation of the table and the opposite one of the encoder cancel: the loss cannot tell the two "
+               "models apart.", True),
         Option("yes, if the sizes agree", "Then no error is raised, and the scores are those of a broken model."),
     )),
 ))
