@@ -1,6 +1,95 @@
-"""The exercises of notebook 05: where a session ends, aligned tokens, and windows that lose nothing."""
+"""The exercises of notebook 05: a leaking split, where a session ends, aligned tokens, whole windows."""
+
+from functools import cache
+
+import numpy as np
 
 from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz
+from helpers.data import sessions, simulator, splits
+
+
+@cache
+def _lab():
+    """A small log of views, its sessions, and the row of each view that another one follows."""
+    log = simulator.simulate(simulator.make_shop({"web": 0.0}, seed=0)["web"], 200, seed=7)
+    log = log[log["event_type"] == "view"]
+    log = log.sort_values(["user_id", "timestamp"], kind="stable", ignore_index=True)
+    ids = sessions.sessionize(log)
+    return log, ids, np.flatnonzero(ids[:-1] == ids[1:])
+
+
+def _leak(split):
+    """What is wrong with the parts of a split, in a word; empty if nothing leaks."""
+    log, ids, row = _lab()
+    masks = [np.asarray(mask) for mask in split(log, ids, row)]
+    if len(masks) != 2 or any(mask.shape != row.shape or mask.dtype != bool for mask in masks):
+        return "masks"
+    if not all(mask.any() for mask in masks):
+        return "empty"
+    train, test = (np.isin(ids, ids[row[mask]]) for mask in masks)  # all rows of the sessions of a part
+    if (train & test).any():
+        return "sessions"
+    return "time" if log["timestamp"][train].max() >= log["timestamp"][test].min() else ""
+
+
+def _of_events(log, ids, row):
+    masks = splits.temporal_split(log, ids)
+    return masks["train"], masks["test"]
+
+
+def _nothing_held_out(log, ids, row):
+    return np.ones(len(row), bool), np.zeros(len(row), bool)
+
+
+def _shuffled(log, ids, row):
+    test = np.random.default_rng(0).random(len(row)) < 0.15
+    return ~test, test
+
+
+def _shuffled_sessions(log, ids, row):
+    test = (np.random.default_rng(0).random(ids.max() + 1) < 0.15)[ids[row]]
+    return ~test, test
+
+
+my_split = Exercise(
+    answer="my_split",
+    correct=lambda answer: _leak(answer) == "",
+    because="No session is in two parts, and training is over before the test begins.",
+    misconceptions=(
+        Misconception(
+            "Return two arrays of True and False, training and test, with one value to each example: "
+            "from a mask over the rows of `log`, `mask[row]` picks them.",
+            lambda answer: _leak(answer) == "masks",
+            example=_of_events,
+        ),
+        Misconception(
+            "One of the two parts is empty.",
+            lambda answer: _leak(answer) == "empty",
+            example=_nothing_held_out,
+        ),
+        Misconception(
+            "It still leaks: some session has examples in both parts, and a longer prefix in training "
+            "shows the answer of a shorter one in the test.",
+            lambda answer: _leak(answer) == "sessions",
+            example=_shuffled,
+        ),
+        Misconception(
+            "Sessions are whole now, and the large leak is closed. But some training session ends after the "
+            "test has begun: training knows the future. Split by time, and leave out what straddles the boundary.",
+            lambda answer: _leak(answer) == "time",
+            example=_shuffled_sessions,
+        ),
+    ),
+    hints=(
+        "Two examples of one session share its first items. May they be in different parts?",
+        "`splits.temporal_split(log, ids)` gives masks over the rows of `log`; `mask[row]` turns one into a "
+        "mask over the examples.",
+    ),
+    solution="def my_split(log, ids, row):\n"
+    "    masks = splits.temporal_split(log, ids)\n"
+    "    return masks['train'][row], masks['test'][row]\n",
+    given={"splits": splits},
+)
 
 _CASES = (([0, 5, 50], 30), ([0, 30, 60], 30), ([0, 31, 62], 30), ([7], 30))
 
