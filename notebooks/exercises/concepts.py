@@ -254,8 +254,8 @@ quiz = Quiz((
     )),
     Question("With shift 1, the model that learned from both platforms found fewer next items than the "
     "one with 200 app visits alone. Why?", (
-        Option("Two data sets always disturb each other", "With small shift the same pooling helped in "
-        "every seed."),
+        Option("Two data sets always disturb each other", "With small shift the same pooling helped: "
+        "the whole interval lies above zero."),
         Option("4,000 visits of other habits outvoted 200 of the right ones", "The counts are added, so "
         "the larger log wins, right or "
                "wrong. That is negative transfer.", True),
