@@ -170,7 +170,7 @@ quiz = Quiz((
     )),
     Question("At the large shift with 1000 visits, feature extraction is behind scratch. Why?", (
         Option(
-            "Its encoder is frozen, and sums up visits by habits that do not hold on the app",
+            "Probably since its frozen encoder sums up visits by habits that do not hold on the app",
             "The head alone cannot mend what the frozen layers leave out.",
             correct=True,
         ),
@@ -187,7 +187,7 @@ quiz = Quiz((
         ),
     )),
     Question("Why is the strategy chosen on validation data, seed by seed, and not on the test?", (
-        Option("The test is too small", "It is larger than the validation part."),
+        Option("The test is too small", "Its size is not the point: nothing that chooses may judge."),
         Option(
             "The best of several scores on the test is too high by luck; in practice there is no test to look at",
             "Whatever is chosen on data cannot be judged on the same data.",
