@@ -100,7 +100,7 @@ too_long_by = Exercise(
     correct=_like(_factor),
     because="The average of the gradients is short by 1 - beta_1^t, the root of the average of their squares by "
     "sqrt(1 - beta_2^t), and the step is one over the other. With beta_2 = 0.99 the first step is 0.1 / "
-    "sqrt(0.01) = 1: just right, by accident. Step 5 is 1.86 times too long all the same.",
+    "sqrt(0.01) = 1: just right, by accident. Step 5 is 1.85 times too long all the same.",
     misconceptions=(
         Misconception(
             "You forgot the root: the step divides by the square root of the average of squares. Yours says "
@@ -196,7 +196,7 @@ quiz = Quiz((
                "step divides by the root of the other average, which is hurt more."),
         Option("as long as they should be: the zeros cancel", "They would if 1 - beta_1 were the root of 1 - "
                "beta_2, as with 0.9 and 0.99, and then only at the first step."),
-        Option("too long: 3 times at first, 6 times a dozen steps later", "0.1 / sqrt(0.001) = 3.16, and the "
+        Option("too long: 3 times at first, more than 6 times at step 12", "0.1 / sqrt(0.001) = 3.16, and the "
                "average of gradients recovers before that of the squares does.", correct=True),
     )),
     Question("All gradients are multiplied by 10. With Adam the steps become", (
