@@ -13,6 +13,7 @@ from functools import wraps
 from numbers import Real
 from types import FunctionType, MappingProxyType
 
+import numpy as np
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
@@ -151,6 +152,46 @@ class Exercise:
             defined = sorted(set(names) - set(self.given) - {"__builtins__"})
             raise NameError(f"the solution must define {self.answer!r}; it defines {defined}")
         return names[self.answer]
+
+
+def near(value, within):
+    """Make the check of a number: whether an answer lies less than `within` from the value.
+
+    Args:
+        value: a number.
+        within: the distance that is too far, above 0.
+
+    Returns:
+        Function of the answer, for `Exercise.correct` or `Misconception.when`.
+
+    Example:
+        >>> near(0.25, within=0.01)(0.255)
+        True
+    """
+    return lambda answer: abs(answer - value) < within
+
+
+def agrees(expected, cases, rtol=1e-6, atol=1e-8):
+    """Make the check of a function: whether an answer returns what `expected` returns, in all cases.
+
+    Args:
+        expected: the function to compare with.
+        cases: tuples of arguments, as many as it takes to tell every known mistake from the right answer.
+        rtol, atol: relative and absolute tolerance, as in `numpy.allclose`; shapes must be equal.
+
+    Returns:
+        Function of the answer, for `Exercise.correct` or `Misconception.when`.
+
+    Example:
+        >>> agrees(lambda a, b: a - b, cases=((3, 1), (1, 3)))(lambda a, b: abs(a - b))
+        False
+    """
+
+    def check(answer):
+        pairs = ((answer(*case), expected(*case)) for case in cases)
+        return all(np.shape(a) == np.shape(b) and np.allclose(a, b, rtol, atol) for a, b in pairs)
+
+    return check
 
 
 @dataclass(frozen=True)

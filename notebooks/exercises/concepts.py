@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz
+from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz, agrees
 
 _RIGHT = {"A": "inductive", "B": "transductive", "C": "unsupervised", "D": "inductive"}
 
@@ -105,13 +105,9 @@ def _no_weight(target, source, weight):
     return _pooled(target, source, 1.0)
 
 
-def _same(answer, other):
-    return all(np.allclose(answer(*case), other(*case)) for case in _CASES)
-
-
 pooled_row = Exercise(
     answer="pooled_row",
-    correct=lambda answer: _same(answer, _pooled),
+    correct=agrees(_pooled, _CASES, rtol=1e-5),
     because="One web visit counts as `weight` app visits, and then shares are taken. The more the app "
     "has seen, the less the web site "
     "matters, without anyone having to say so: with no app visit the row is the web site's, with many "
@@ -121,30 +117,30 @@ pooled_row = Exercise(
             "You mixed the two rows of shares. Then a row that rests on three app visits weighs as much "
             "as one that rests on three "
             "thousand: add the counts first, and divide once.",
-            lambda answer: _same(answer, _mixed_shares),
+            agrees(_mixed_shares, _CASES, rtol=1e-5),
             example=_mixed_shares,
         ),
         Misconception(
             "You turned each platform's counts into shares before you added them, so the number of "
             "visits behind each is lost. "
             "Add the counts.",
-            lambda answer: _same(answer, _added_shares),
+            agrees(_added_shares, _CASES, rtol=1e-5),
             example=_added_shares,
         ),
         Misconception(
             "You weighted the app's counts. The app is what we want to predict: its visits count in "
             "full, the web site's are discounted.",
-            lambda answer: _same(answer, _weights_the_target),
+            agrees(_weights_the_target, _CASES, rtol=1e-5),
             example=_weights_the_target,
         ),
         Misconception(
             "The counts are right, but a row of probabilities sums to one: divide by the sum.",
-            lambda answer: _same(answer, _counts_alone),
+            agrees(_counts_alone, _CASES, rtol=1e-5),
             example=_counts_alone,
         ),
         Misconception(
             "You added all web visits in full. Where is `weight`?",
-            lambda answer: _same(answer, _no_weight),
+            agrees(_no_weight, _CASES, rtol=1e-5),
             example=_no_weight,
         ),
     ),

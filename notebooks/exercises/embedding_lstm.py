@@ -1,6 +1,6 @@
 """The exercises of notebook 07: the size of an LSTM, what a transfer copies, and the ceiling of ids."""
 
-from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz
+from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz, agrees, near
 
 _SIZES = ((32, 64), (3, 5), (1, 1), (10, 2))
 _LOGS = ((["a", "b"], ["a", "c", "a", "a"]), (["a", "a", "c"], ["a", "b"]), (["a"], ["b", "c"]), (["a", "b", "a"], ["b", "a"]),
@@ -27,33 +27,29 @@ def _gru(inputs, units):
     return 3 * units * (inputs + units + 1)
 
 
-def _same_size(answer, other):
-    return all(answer(*sizes) == other(*sizes) for sizes in _SIZES)
-
-
 lstm_parameters = Exercise(
     answer="lstm_parameters",
-    correct=lambda answer: _same_size(answer, _lstm),
+    correct=agrees(_lstm, _SIZES, rtol=0, atol=0),
     because="Each of the four gates has `units` outputs, and each output reads `inputs + units` numbers and a bias.",
     misconceptions=(
         Misconception(
             "That is one gate. An LSTM has four: input, forget, candidate and output.",
-            lambda answer: _same_size(answer, _one_gate),
+            agrees(_one_gate, _SIZES, rtol=0, atol=0),
             example=_one_gate,
         ),
         Misconception(
             "The gates read the last output too, `units` numbers more: without it there is no recurrence.",
-            lambda answer: _same_size(answer, _without_memory),
+            agrees(_without_memory, _SIZES, rtol=0, atol=0),
             example=_without_memory,
         ),
         Misconception(
             "The biases are missing: one for each unit of each gate.",
-            lambda answer: _same_size(answer, _without_bias),
+            agrees(_without_bias, _SIZES, rtol=0, atol=0),
             example=_without_bias,
         ),
         Misconception(
             "Three gates make a GRU. An LSTM has four.",
-            lambda answer: _same_size(answer, _gru),
+            agrees(_gru, _SIZES, rtol=0, atol=0),
             example=_gru,
         ),
     ),
@@ -65,33 +61,29 @@ lstm_parameters = Exercise(
 )
 
 
-def _near(value):
-    return lambda answer: abs(answer - value) < 0.0005
-
-
 share_copied = Exercise(
     answer="share_copied",
-    correct=_near(102 / 252),
+    correct=near(102 / 252, 0.0005),
     because="100 shared items and the rows of padding and unknown, of 252 rows in the target's table.",
     misconceptions=(
         Misconception(
             "Count the two rows of padding and unknown too, above and below the line.",
-            _near(100 / 250),
+            near(100 / 250, 0.0005),
             example=100 / 250,
         ),
         Misconception(
             "You divided by the source's table. The report speaks of the target's: it is what the new model has.",
-            lambda answer: _near(102 / 402)(answer) or _near(100 / 400)(answer),
+            lambda answer: near(102 / 402, 0.0005)(answer) or near(100 / 400, 0.0005)(answer),
             example=102 / 402,
         ),
         Misconception(
             "Padding and unknown are rows of the table as well: add them below the line, as you did above.",
-            _near(102 / 250),
+            near(102 / 250, 0.0005),
             example=102 / 250,
         ),
         Misconception(
             "Padding and unknown are copied as well: add them above the line, as you did below.",
-            _near(100 / 252),
+            near(100 / 252, 0.0005),
             example=100 / 252,
         ),
     ),
@@ -119,28 +111,24 @@ def _of_training(train_items, test_items):
     return sum(item in set(test_items) for item in train_items) / len(train_items)
 
 
-def _same_share(answer, other):
-    return all(abs(answer(*logs) - other(*logs)) < 1e-9 for logs in _LOGS)
-
-
 known_share = Exercise(
     answer="known_share",
-    correct=lambda answer: _same_share(answer, _known),
+    correct=agrees(_known, _LOGS, rtol=0, atol=1e-9),
     because="Every test event counts once, so an item that is often asked for counts often.",
     misconceptions=(
         Misconception(
             "You counted distinct items. The hit rate is over events: a popular item counts as often as it occurs.",
-            lambda answer: _same_share(answer, _distinct),
+            agrees(_distinct, _LOGS, rtol=0, atol=1e-9),
             example=_distinct,
         ),
         Misconception(
             "That is the share of events that cannot be hit. The ceiling is what is left.",
-            lambda answer: _same_share(answer, _unknown),
+            agrees(_unknown, _LOGS, rtol=0, atol=1e-9),
             example=_unknown,
         ),
         Misconception(
             "You went over the training events. The hit rate is measured over those of the test.",
-            lambda answer: _same_share(answer, _of_training),
+            agrees(_of_training, _LOGS, rtol=0, atol=1e-9),
             example=_of_training,
         ),
     ),

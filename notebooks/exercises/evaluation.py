@@ -1,6 +1,6 @@
 """The exercises of notebook 06: a rank with ties, what sampling gives away, and a distance to the limit."""
 
-from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz
+from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz, agrees, near
 
 
 def _optimistic(scores, target):
@@ -22,13 +22,9 @@ def _pessimistic(scores, target):
     return sum(score >= scores[target] for score in scores)
 
 
-def _same(answer, other):
-    return all(answer(scores, target) == other(scores, target) for scores, target in _CASES)
-
-
 pessimistic_rank = Exercise(
     answer="pessimistic_rank",
-    correct=lambda answer: _same(answer, _pessimistic),
+    correct=agrees(_pessimistic, _CASES, rtol=0, atol=0),
     because="Everything that scores at least as high as the target stands before it, and the target counts "
     "itself, so the best rank is 1 and a constant scorer is always last.",
     misconceptions=(
@@ -36,17 +32,17 @@ pessimistic_rank = Exercise(
             "You counted what scores strictly higher, so ties favor the model: a constant scorer would get "
             "rank "
             "1 and a perfect hit rate.",
-            lambda answer: _same(answer, _optimistic),
+            agrees(_optimistic, _CASES, rtol=0, atol=0),
             example=_optimistic,
         ),
         Misconception(
             "Your ranks start at 0. The formulas of NDCG and MRR need 1 for the best.",
-            lambda answer: _same(answer, _from_zero),
+            agrees(_from_zero, _CASES, rtol=0, atol=0),
             example=_from_zero,
         ),
         Misconception(
             "You counted what scores lower. A high score means that the item should be shown first.",
-            lambda answer: _same(answer, _lowest_first),
+            agrees(_lowest_first, _CASES, rtol=0, atol=0),
             example=_lowest_first,
         ),
     ),
@@ -60,24 +56,24 @@ pessimistic_rank = Exercise(
 
 chance = Exercise(
     answer="chance",
-    correct=lambda answer: abs(answer - 10 / 101) < 3e-4,
+    correct=near(10 / 101, 3e-4),
     because="Target and 100 negatives are 101 candidates, and blind luck puts the target in each place "
     "equally "
     "often: 10 of the 101 places are hits. Against the full catalogue of 300 it would be a third of that.",
     misconceptions=(
         Misconception(
             "That is chance against the full catalogue. The sampled ranking compares with 100 others only.",
-            lambda answer: abs(answer - 10 / 300) < 1e-3,
+            near(10 / 300, 1e-3),
             example=10 / 300,
         ),
         Misconception(
             "Almost: the target itself is a candidate too, so there is one more than the negatives.",
-            lambda answer: abs(answer - 10 / 100) < 1e-6,
+            near(10 / 100, 1e-6),
             example=0.1,
         ),
         Misconception(
             "That is the chance of the first place; HR@10 counts ten places.",
-            lambda answer: abs(answer - 1 / 101) < 1e-3,
+            near(1 / 101, 1e-3),
             example=1 / 101,
         ),
     ),
@@ -90,23 +86,23 @@ chance = Exercise(
 
 share = Exercise(
     answer="share",
-    correct=lambda answer: abs(answer - 60) < 0.5,
+    correct=near(60, 0.5),
     because="Of the 0.25 that can be learned beyond popularity, 0.15 was learned.",
     misconceptions=(
         Misconception(
             "You divided model by oracle. Popularity, which knows nothing of the session, would already get "
             "credit: start to count from popularity.",
-            lambda answer: abs(answer - 100 * 0.35 / 0.45) < 0.5,
+            near(100 * 0.35 / 0.45, 0.5),
             example=100 * 0.35 / 0.45,
         ),
         Misconception(
             "That is the gain relative to popularity, which says nothing about how much more was possible.",
-            lambda answer: abs(answer - 75) < 0.5,
+            near(75, 0.5),
             example=75.0,
         ),
         Misconception(
             "Right as a fraction; the answer is asked for in percent.",
-            lambda answer: abs(answer - 0.6) < 0.005,
+            near(0.6, 0.005),
             example=0.6,
         ),
     ),

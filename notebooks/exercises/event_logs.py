@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz
+from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz, agrees
 from helpers.data import sessions, simulator, splits
 
 
@@ -110,28 +110,24 @@ def _from_the_start(minutes, pause):
     return 1 + sum(b - minutes[0] > pause for b in minutes[1:])
 
 
-def _same(answer, other):
-    return all(answer(minutes, pause) == other(minutes, pause) for minutes, pause in _CASES)
-
-
 count_sessions = Exercise(
     answer="count_sessions",
-    correct=lambda answer: _same(answer, _count),
+    correct=agrees(_count, _CASES, rtol=0, atol=0),
     because="Every pause longer than the limit starts one more session after the first.",
     misconceptions=(
         Misconception(
             "You counted the long pauses. One pause separates two sessions: add the first.",
-            lambda answer: _same(answer, _gaps),
+            agrees(_gaps, _CASES, rtol=0, atol=0),
             example=_gaps,
         ),
         Misconception(
             "A pause of exactly the limit still belongs to the session here: use `>`, not `>=`.",
-            lambda answer: _same(answer, _at_the_limit),
+            agrees(_at_the_limit, _CASES, rtol=0, atol=0),
             example=_at_the_limit,
         ),
         Misconception(
             "You measured from the first event. What counts is the pause since the event before.",
-            lambda answer: _same(answer, _from_the_start),
+            agrees(_from_the_start, _CASES, rtol=0, atol=0),
             example=_from_the_start,
         ),
     ),

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz
+from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz, agrees, near
 
-_COUNTS, _LOGITS = np.array([0.0, 3.0, 1.0, 7.0]), np.array([-0.5, 1.0, 0.2, 1.5])
-_SHARES = np.array([0.05, 0.3, 0.5, 0.9])
+_VISITS = ((np.array([0.0, 3.0, 1.0, 7.0]), np.array([-0.5, 1.0, 0.2, 1.5])),)  # counts, logits
+_THINNED = tuple((q, kept) for q in (0.05, 0.3, 0.5, 0.9) for kept in (0.1, 0.25, 1.0))
 COUPON_SHARE = 9827 / 155848
 
 
@@ -17,57 +17,42 @@ def _undo(q, kept):
     return q * kept / (q * kept + 1 - q)
 
 
-def _same_gradient(other):
-    return lambda answer: np.allclose(answer(_COUNTS, _LOGITS), other(_COUNTS, _LOGITS), rtol=1e-6)
-
-
-def _same_probability(other):
-    return lambda answer: all(
-        np.allclose([answer(q, kept) for q in _SHARES], other(_SHARES, kept), rtol=1e-6)
-        for kept in (0.1, 0.25, 1.0)
-    )
-
-
 def _example(function):
     """A known wrong answer that a reader would write: the same formula as a function of its own."""
     return lambda *values: function(*values)
 
 
-def _near(value, width=0.0015):
-    return lambda answer: abs(answer - value) < width
-
-
 poisson_gradient = Exercise(
     answer="poisson_gradient",
-    correct=_same_gradient(_poisson),
+    correct=agrees(_poisson, _VISITS),
     because="The mean surprise is the mean of `exp(z) - y z + log(y!)`; the last term does not contain z. "
     "What is left is predicted count minus observed count, divided by n: p - y once more.",
     misconceptions=(
         Misconception(
             "The sign is turned: that is the gradient of the likelihood, which rises where the loss falls.",
-            _same_gradient(lambda y, z: -_poisson(y, z)),
+            agrees(lambda y, z: -_poisson(y, z), _VISITS),
             example=_example(lambda y, z: -_poisson(y, z)),
         ),
         Misconception(
             "You took z itself for the predicted count. The model predicts `exp(z)`; its derivative in z is "
             "`exp(z)` too.",
-            _same_gradient(lambda y, z: (z - y) / len(y)),
+            agrees(lambda y, z: (z - y) / len(y), _VISITS),
             example=_example(lambda y, z: (z - y) / len(y)),
         ),
         Misconception(
             "Right for each visit, but the loss is a mean over n visits, so each counts for 1/n.",
-            _same_gradient(lambda y, z: np.exp(z) - y),
+            agrees(lambda y, z: np.exp(z) - y, _VISITS),
             example=_example(lambda y, z: np.exp(z) - y),
         ),
         Misconception(
             "That is the derivative in the count `f = exp(z)`, which is 1 - y/f. The chain rule's second "
             "factor, df/dz = f, is missing.",
-            _same_gradient(lambda y, z: (1 - y / np.exp(z)) / len(y)),
+            agrees(lambda y, z: (1 - y / np.exp(z)) / len(y), _VISITS),
             example=_example(lambda y, z: (1 - y / np.exp(z)) / len(y)),
         ),
         Misconception(
             "The observed counts are missing: a gradient that does not look at the data cannot learn from it.",
-            _same_gradient(lambda y, z: np.exp(z) / len(y)),
+            agrees(lambda y, z: np.exp(z) / len(y), _VISITS),
             example=_example(lambda y, z: np.exp(z) / len(y)),
         ),
     ),
@@ -82,31 +67,31 @@ poisson_gradient = Exercise(
 
 true_probability = Exercise(
     answer="true_probability",
-    correct=_same_probability(_undo),
+    correct=agrees(_undo, _THINNED),
     because="Keeping a share r of the non-purchases divides their number by 1/r, so the model's odds are "
     "1/r times the true odds. Multiply its odds by r, and turn the odds into a probability again.",
     misconceptions=(
         Misconception(
             "You multiplied the probability. It is the odds that are stretched: with `kept = 0.1`, a model "
             "that says 1 would be corrected to 0.1, although nothing is more certain than 1.",
-            _same_probability(lambda q, kept: q * kept),
+            agrees(lambda q, kept: q * kept, _THINNED),
             example=_example(lambda q, kept: q * kept),
         ),
         Misconception(
             "That is the other direction: it makes the purchases even more frequent. They are too frequent "
             "already, since only non-purchases were thrown away.",
-            _same_probability(lambda q, kept: q / (q + kept * (1 - q))),
+            agrees(lambda q, kept: q / (q + kept * (1 - q)), _THINNED),
             example=_example(lambda q, kept: q / (q + kept * (1 - q))),
         ),
         Misconception(
             "These are odds, purchases for one non-purchase. A probability is odds / (1 + odds).",
-            _same_probability(lambda q, kept: kept * q / (1 - q)),
+            agrees(lambda q, kept: kept * q / (1 - q), _THINNED),
             example=_example(lambda q, kept: kept * q / (1 - q)),
         ),
         Misconception(
             "You left the probability as it is. It is right for the thinned-out log, and far too high for "
             "the customers, who were not thinned out.",
-            _same_probability(lambda q, kept: q + 0 * kept),
+            agrees(lambda q, kept: q + 0 * kept, _THINNED),
             example=_example(lambda q, kept: q),
         ),
     ),
@@ -124,35 +109,35 @@ _ENTROPY = -(COUPON_SHARE * np.log(COUPON_SHARE) + (1 - COUPON_SHARE) * np.log(1
 
 floor = Exercise(
     answer="floor",
-    correct=_near(_ENTROPY),
+    correct=near(_ENTROPY, 0.0015),
     because="The best constant is the share itself, and its mean surprise is the entropy of that share. "
     "A model whose loss is not below it has learned nothing that the share did not say.",
     misconceptions=(
         Misconception(
             "That is log 2, the loss of answering 1/2 to everything. The share alone does much better.",
-            _near(np.log(2)),
+            near(np.log(2), 0.0015),
             example=np.log(2),
         ),
         Misconception(
             "That is the surprise at a coupon only. Most baskets have none, and surprise little: weigh the "
             "two kinds of surprise by how often they occur.",
-            _near(-np.log(COUPON_SHARE)),
+            near(-np.log(COUPON_SHARE), 0.0015),
             example=-np.log(COUPON_SHARE),
         ),
         Misconception(
             "That is the rate of errors of always answering no, not a surprise: the loss asks how much "
             "probability the truth was given.",
-            _near(COUPON_SHARE),
+            near(COUPON_SHARE, 0.0015),
             example=COUPON_SHARE,
         ),
         Misconception(
             "Right, but in bits: you used the logarithm to base 2. Keras, and this course, count in nats.",
-            _near(_ENTROPY / np.log(2)),
+            near(_ENTROPY / np.log(2), 0.0015),
             example=_ENTROPY / np.log(2),
         ),
         Misconception(
             "You forgot the baskets without a coupon: they surprise too, a little each, and there are many.",
-            _near(-COUPON_SHARE * np.log(COUPON_SHARE)),
+            near(-COUPON_SHARE * np.log(COUPON_SHARE), 0.0015),
             example=-COUPON_SHARE * np.log(COUPON_SHARE),
         ),
     ),

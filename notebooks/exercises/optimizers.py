@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.datasets import load_diabetes
 
-from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz
+from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz, agrees, near
 
 
 def _diabetes_features():
@@ -15,13 +15,13 @@ FEATURES = _diabetes_features()
 _CURVATURES = np.linalg.eigvalsh(FEATURES.T @ FEATURES / len(FEATURES))
 
 
-def _near(value, relative=0.01):
+def _about(value, relative=0.01):
     return lambda answer: abs(answer - value) <= relative * abs(value)
 
 
 largest_rate = Exercise(
     answer="largest_rate",
-    correct=_near(2 / _CURVATURES[-1]),
+    correct=_about(2 / _CURVATURES[-1]),
     because="Along the steepest direction every step multiplies the error by 1 minus rate times curvature, and "
     "beyond 2 / the largest curvature that is below -1. The other nine directions would bear more, but share "
     "the rate.",
@@ -29,31 +29,31 @@ largest_rate = Exercise(
         Misconception(
             "That is 1 / the largest curvature. There the steepest direction jumps straight to its floor; a "
             "rate up to twice as large still shrinks the error, overshooting each time.",
-            _near(1 / _CURVATURES[-1]),
+            _about(1 / _CURVATURES[-1]),
             example=1 / _CURVATURES[-1],
         ),
         Misconception(
             "You took the smallest curvature. The flattest direction would bear this rate, but the steepest "
             "one flies out long before.",
-            _near(2 / _CURVATURES[0]),
+            _about(2 / _CURVATURES[0]),
             example=2 / _CURVATURES[0],
         ),
         Misconception(
             "You left out the division by n. The loss is a mean over the patients, so its curvature is that "
             "of `X.T @ X / n`.",
-            _near(2 / (_CURVATURES[-1] * len(FEATURES))),
+            _about(2 / (_CURVATURES[-1] * len(FEATURES))),
             example=2 / (_CURVATURES[-1] * len(FEATURES)),
         ),
         Misconception(
             "That is the largest curvature itself. The larger it is, the smaller the rate must be: divide by "
             "it.",
-            _near(_CURVATURES[-1]),
+            _about(_CURVATURES[-1]),
             example=_CURVATURES[-1],
         ),
         Misconception(
             "That is the largest curvature over the smallest. It says how long the flat direction has to wait, "
             "not where the steep one breaks.",
-            _near(_CURVATURES[-1] / _CURVATURES[0]),
+            _about(_CURVATURES[-1] / _CURVATURES[0]),
             example=_CURVATURES[-1] / _CURVATURES[0],
         ),
     ),
@@ -91,13 +91,9 @@ def _only_numerator(t, beta_1, beta_2):
     return 1 - beta_1**t
 
 
-def _like(other):
-    return lambda answer: all(np.isclose(answer(*case), other(*case), rtol=1e-6) for case in _SETTINGS)
-
-
 too_long_by = Exercise(
     answer="too_long_by",
-    correct=_like(_factor),
+    correct=agrees(_factor, _SETTINGS),
     because="The average of the gradients is short by 1 - beta_1^t, the root of the average of their squares by "
     "sqrt(1 - beta_2^t), and the step is one over the other. With beta_2 = 0.99 the first step is 0.1 / "
     "sqrt(0.01) = 1: just right, by accident. Step 5 is 1.85 times too long all the same.",
@@ -105,24 +101,24 @@ too_long_by = Exercise(
         Misconception(
             "You forgot the root: the step divides by the square root of the average of squares. Yours says "
             "100 for the usual first step.",
-            _like(_without_root),
+            agrees(_without_root, _SETTINGS),
             example=_without_root,
         ),
         Misconception(
             "Upside down: this is by how much the correction shortens the step. You were asked how much too "
             "long it is without.",
-            _like(_inverse),
+            agrees(_inverse, _SETTINGS),
             example=_inverse,
         ),
         Misconception(
             "Right for the first step, but it does not depend on t. After t steps the weights of the average "
             "sum to 1 - beta^t.",
-            _like(_first_step_always),
+            agrees(_first_step_always, _SETTINGS),
             example=_first_step_always,
         ),
         Misconception(
             "That is the numerator alone. The denominator starts at zero too, and is hurt more.",
-            _like(_only_numerator),
+            agrees(_only_numerator, _SETTINGS),
             example=_only_numerator,
         ),
     ),
@@ -139,7 +135,7 @@ _HALF = np.log(0.5) / np.log(1 - 0.001 * 0.1)
 
 steps_to_half = Exercise(
     answer="steps_to_half",
-    correct=lambda answer: abs(answer - _HALF) < 2,
+    correct=near(_HALF, 2),
     because="Each step keeps 1 - 0.001 * 0.1 = 0.9999 of the weight, and 0.9999^t = 0.5 at t = ln 0.5 / ln 0.9999. "
     "Adam's own step is zero, since the gradient is. Halve the learning rate and it takes twice as long: in "
     "Keras the decay follows the rate, and so also its schedule.",
@@ -152,19 +148,19 @@ steps_to_half = Exercise(
         ),
         Misconception(
             "You used the learning rate alone. The share lost in a step is learning rate times weight decay.",
-            lambda answer: abs(answer - np.log(0.5) / np.log(0.999)) < 2,
+            near(np.log(0.5) / np.log(0.999), 2),
             example=np.log(0.5) / np.log(0.999),
         ),
         Misconception(
             "You subtracted 0.0001 of the *first* size each time. It is a share of the current size, so the "
             "loss slows down.",
-            lambda answer: abs(answer - 5000) < 2,
+            near(5000, 2),
             example=5000,
         ),
         Misconception(
             "After 1 / 0.0001 steps the weight is at 1/e, 37 %, of its size. For a half it takes ln 2 = 0.69 of "
             "that.",
-            lambda answer: abs(answer - 10_000) < 2,
+            near(10_000, 2),
             example=10_000,
         ),
     ),

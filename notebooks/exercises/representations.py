@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz
+from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz, agrees, near
 
 
 def _softmax(scores, axis=-1):
@@ -47,46 +47,42 @@ _CASES = tuple(
 )
 
 
-def _same(answer, other):
-    return all(np.allclose(answer(*case), other(*case), atol=1e-6) for case in _CASES)
-
-
 attend = Exercise(
     answer="attend",
-    correct=lambda answer: _same(answer, _attend),
+    correct=agrees(_attend, _CASES, rtol=1e-5, atol=1e-6),
     because="Scores are divided by the root of the key's size, forbidden places get minus infinity before the "
     "softmax, so that each row of shares still sums to 1, and the shares mix the values.",
     misconceptions=(
         Misconception(
             "The scores are not divided by the root of the key's size: with long vectors one share takes all.",
-            lambda answer: _same(answer, _unscaled),
+            agrees(_unscaled, _CASES, rtol=1e-5, atol=1e-6),
             example=_unscaled,
         ),
         Misconception(
             "You divided by the key's size. The spread of a dot product grows with its root.",
-            lambda answer: _same(answer, _divided_by_size),
+            agrees(_divided_by_size, _CASES, rtol=1e-5, atol=1e-6),
             example=_divided_by_size,
         ),
         Misconception(
             "`allowed` has no effect: the first event sees the last one, that is, the future.",
-            lambda answer: _same(answer, _unmasked),
+            agrees(_unmasked, _CASES, rtol=1e-5, atol=1e-6),
             example=_unmasked,
         ),
         Misconception(
             "You masked the shares after the softmax. What is left of a row no longer sums to 1: the forbidden "
             "places have still taken their part.",
-            lambda answer: _same(answer, _masked_late),
+            agrees(_masked_late, _CASES, rtol=1e-5, atol=1e-6),
             example=_masked_late,
         ),
         Misconception(
             "You set forbidden scores to 0. A score of 0 is still a vote, since exp(0) = 1: use minus infinity.",
-            lambda answer: _same(answer, _masked_by_zero),
+            agrees(_masked_by_zero, _CASES, rtol=1e-5, atol=1e-6),
             example=_masked_by_zero,
         ),
         Misconception(
             "Your softmax runs over the queries (axis 0). Each query shares out its own 1 among the keys: last "
             "axis.",
-            lambda answer: _same(answer, _over_the_queries),
+            agrees(_over_the_queries, _CASES, rtol=1e-5, atol=1e-6),
             example=_over_the_queries,
         ),
     ),
@@ -157,29 +153,29 @@ _chance = sum(size * (size - 1) for size in _sizes) / (_total * (_total - 1))
 
 chance = Exercise(
     answer="chance",
-    correct=lambda answer: abs(answer - _chance) < 6e-4,
+    correct=near(_chance, 6e-4),
     because="A category of a department of n has n - 1 of the other 301 categories beside it; sum up over all. "
     "Two large departments make a lucky guess far more likely than one in 22.",
     misconceptions=(
         Misconception(
             "That would be right if the 22 departments were equally large. Two of them hold most categories.",
-            lambda answer: abs(answer - 1 / 22) < 2e-3,
+            near(1 / 22, 2e-3),
             example=1 / 22,
         ),
         Misconception(
             "Almost: you let a category be its own neighbor. Of n categories in a department, n - 1 are others.",
-            lambda answer: abs(answer - sum(size**2 for size in _sizes) / _total**2) < 6e-4,
+            near(sum(size**2 for size in _sizes) / _total**2, 6e-4),
             example=sum(size**2 for size in _sizes) / _total**2,
         ),
         Misconception(
             "That is the share of the largest department: how often the guess GROCERY is right. A random "
             "neighbor is not always from there.",
-            lambda answer: abs(answer - 92 / 302) < 2e-3,
+            near(92 / 302, 2e-3),
             example=92 / 302,
         ),
         Misconception(
             "Right as a percentage; the answer is asked for as a share between 0 and 1.",
-            lambda answer: abs(answer - 100 * _chance) < 6e-2,
+            near(100 * _chance, 6e-2),
             example=100 * _chance,
         ),
     ),

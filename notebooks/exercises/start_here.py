@@ -1,10 +1,6 @@
 """The exercises of notebook 00: a lift in percent of the limit, and what a larger shift does to it."""
 
-from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz
-
-
-def _near(value):
-    return lambda answer: abs(answer - value) < 0.5
+from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz, near
 
 
 def _says(word):
@@ -13,7 +9,7 @@ def _says(word):
 
 lift = Exercise(
     answer="lift",
-    correct=_near(30),
+    correct=near(30, 0.5),
     because="From floor to ceiling there are 0.30. Scratch covers 0.03 of them, 10 %, the transferred network "
     "0.12, 40 %: transfer lifts it by 30 points.",
     misconceptions=(
@@ -25,17 +21,17 @@ lift = Exercise(
         Misconception(
             "You divided by the score of scratch. That is a relative gain, and it looks large wherever the "
             "score it starts from is small.",
-            _near(39.1),
+            near(39.1, 0.5),
             example=39.1,
         ),
         Misconception(
             "That is how far the transferred network got. The question is how much further than scratch.",
-            _near(40),
+            near(40, 0.5),
             example=40,
         ),
         Misconception(
             "The right share, as a fraction. In points of the limit the scale goes from 0 to 100.",
-            lambda answer: abs(answer - 0.3) < 0.01,
+            near(0.3, 0.01),
             example=0.3,
         ),
     ),

@@ -11,7 +11,9 @@ from helpers.course.exercises import (
     Option,
     Question,
     Quiz,
+    agrees,
     compare,
+    near,
     predict,
 )
 
@@ -153,3 +155,25 @@ def test_compare_words_and_kinds():
     assert compare("scratch", "fine-tuning").heading == "A surprise."
     assert compare("many", 3).heading == "A number, please."
     assert compare(None, 12_345.6, "sessions").text.startswith("We measured 12,346 sessions")
+
+
+@pytest.mark.parametrize("answer, right", [(0.5, True), (0.6, True), (0.625, False), (0.3, False), (-0.5, False)])
+def test_a_number_is_near_within_its_bound(answer, right):
+    assert near(0.5, within=0.125)(answer) == right
+
+
+@pytest.mark.parametrize("answer, right", [
+    (lambda a, b: a + b, True),
+    (lambda a, b: a + b + 1e-9, True),
+    (lambda a, b: a + b + 1e-4, False),
+    (lambda a, b: a + abs(b), False),  # equal in the first case alone
+    (lambda a, b: [a + b, a + b], False),
+    (lambda a, b: float("nan"), False),
+])
+def test_a_function_agrees_in_every_case_and_in_shape(answer, right):
+    assert agrees(lambda a, b: a + b, cases=((1.0, 2.0), (1.0, -2.0)))(answer) == right
+
+
+def test_without_a_tolerance_only_equal_results_agree():
+    check = agrees(lambda a: a, cases=((1.0,),), rtol=0, atol=0)
+    assert check(lambda a: a) and not check(lambda a: a + 1e-12)
