@@ -7,8 +7,8 @@ An experiment larger than a notebook keeps its results in a CSV file, one row to
         assert_reproduced(row, run_one(**row.settings), tolerance=0.02)
 
 `grid` is a list of dicts, `run_one(**settings)` returns a dict of results. `code` lists what else the results
-depend on. Every row carries a fingerprint of its settings and of that code, and `read_table` refuses a table
-that the code no longer produces.
+depend on; of a module counts what `run_one` reaches by name, step by step. Every row carries a fingerprint of its
+settings and of that code, and `read_table` refuses a table that the code no longer produces.
 """
 
 import ast
@@ -281,7 +281,9 @@ def run_table(path, settings, function, code=(), progress=print) -> pd.DataFrame
         path: the CSV file; its folder is created.
         settings: list of distinct dicts of JSON values.
         function: function(**settings) -> dict of results (numbers, strings, booleans).
-        code: functions, classes or modules that the results depend on, besides the function itself.
+        code: functions and classes that the results depend on, besides the function itself, and modules: of a
+            module counts each statement whose name the function mentions, or a statement that counts already.
+            What is looked up by a string (`getattr`) must be listed.
         progress: called with one line of text a row; None for silence.
 
     Returns:
@@ -484,6 +486,37 @@ def _combine(settings_json, code_digest):
     return hashlib.sha256(f"{settings_json}\n{code_digest}".encode()).hexdigest()[:16]
 
 
+def _reached(function, code):
+    """Syntax trees of the function, of the listed functions and classes, and of what these mention in the modules."""
+    modules = [piece for piece in code if inspect.ismodule(piece)]
+    reached = [_syntax_tree(piece) for piece in (function, *code) if not inspect.ismodule(piece)]
+    unseen = [node for module in modules for node in _essential(_syntax_tree(module)).body]
+    while True:
+        mentioned = set().union(*map(_mentioned, reached))
+        found = [node for node in unseen if (names := _bound(node)) is None or names & mentioned]
+        if not found:
+            return reached
+        reached += found
+        unseen = [node for node in unseen if node not in found]
+
+
+def _mentioned(tree):
+    """All names in a syntax tree, those of attributes too: in doubt too many."""
+    nodes = list(ast.walk(tree))
+    return {node.id for node in nodes if isinstance(node, ast.Name)} | {
+        node.attr for node in nodes if isinstance(node, ast.Attribute)}
+
+
+def _bound(statement):
+    """The names that a statement of a module binds, or None where it acts in another way and always counts."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
+    if isinstance(statement, ast.Assign):
+        return {node.id for target in statement.targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    name = getattr(statement, "name", None) or getattr(getattr(statement, "target", None), "id", None)
+    return name and {name}
+
+
 def _code_digest(code):
     """Hash of the listed pieces of code, whatever their order and however often listed."""
     pieces = sorted({_canonical(_essential(_syntax_tree(piece))) for piece in code})
@@ -491,6 +524,8 @@ def _code_digest(code):
 
 
 def _syntax_tree(piece):
+    if isinstance(piece, ast.AST):
+        return piece
     try:
         return ast.parse(textwrap.dedent(inspect.getsource(piece)))
     except (OSError, TypeError, SyntaxError) as error:
@@ -522,7 +557,7 @@ def _canonical(node):
 
 def _fingerprints(settings, function, code):
     """The settings by fingerprint, in their order."""
-    digest = _code_digest([function, *code])
+    digest = _code_digest(_reached(function, code))
     marks = [_combine(_to_json(setting), digest) for setting in settings]
     if not marks or len(set(marks)) < len(marks):
         raise ValueError(f"{len(marks)} settings, {len(set(marks))} of them distinct: expected at least one, "

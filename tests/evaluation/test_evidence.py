@@ -226,18 +226,55 @@ def test_rows_follow_the_settings_whatever_the_order_of_the_runs(path):
 
 def test_changed_code_makes_a_table_stale_and_run_table_makes_it_anew(path, module):
     old, new = (module(f"def run(seed):\n    return {{'score': seed + {shift}}}") for shift in (1, 2))
-    run_table(path, [{"seed": 0}], run_one_of, code=[old], progress=None)
+    run_table(path, [{"seed": 0}], run_one_of, code=[old.run], progress=None)
     message = r"1 of 1 rows are missing \(first: \[{'seed': 0}\]\), 1 are repeated"
     with pytest.raises(StaleTableError, match=message):
-        read_table(path, [{"seed": 0}], run_one_of, code=[new])
+        read_table(path, [{"seed": 0}], run_one_of, code=[new.run])
     lines = []
-    run_table(path, [{"seed": 0}], run_one_of, code=[new], progress=lines.append)
+    run_table(path, [{"seed": 0}], run_one_of, code=[new.run], progress=lines.append)
     assert lines[0].startswith("1 rows of other settings or older code leave")
-    assert len(read_table(path, [{"seed": 0}], run_one_of, code=[new])) == 1
+    assert len(read_table(path, [{"seed": 0}], run_one_of, code=[new.run])) == 1
 
 
 def run_one_of(seed):
     return {"score": seed}
+
+
+LIBRARY = """'''About.'''
+import math as m
+STEP, unused = 1, 2
+LEARNERS: dict = {"plus": lambda x: add(x)}
+
+def measure(seed):
+    return {"score": LEARNERS["plus"](seed)}
+
+def add(x):
+    return m.floor(x) + STEP
+
+def other(x):
+    return x
+"""
+
+
+@pytest.mark.parametrize("old, new, stale", [
+    ("STEP, unused = 1", "STEP, unused = 3", True),
+    ("m.floor", "m.ceil", True),
+    ("math as m", "cmath as m", True),
+    ('"plus": lambda x: add(x)', '"plus": lambda x: add(x + 1)', True),
+    ("STEP, unused", "assert m\nSTEP, unused", True),  # a statement that binds no name always counts
+    ("return x\n", "return -x\n", False),
+    ("def other", "def another", False),
+    ("About.", "About it.", False),
+])
+def test_of_a_module_counts_what_the_function_reaches(path, module, old, new, stale):
+    assert LIBRARY.count(old) == 1
+    before, after = module(LIBRARY), module(LIBRARY.replace(old, new))
+    run_table(path, [{"seed": 0}], before.measure, code=[before], progress=None)
+    if stale:
+        with pytest.raises(StaleTableError):
+            read_table(path, [{"seed": 0}], after.measure, code=[after])
+    else:
+        assert read_table(path, [{"seed": 0}], after.measure, code=[after])["score"].item() == 1
 
 
 def test_missing_extra_and_repeated_rows_are_refused(path):
