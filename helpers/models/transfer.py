@@ -8,6 +8,10 @@ starts anew.
     feature_extraction   copy everything, train the head alone
     fine_tuning          copy everything, train the top `depth` layers, or all
     gradual_unfreezing   train the head first, then one layer more in each stage
+    layerwise_rates      train all, with smaller steps the farther from the head
+    starting_point       train all, with a penalty on the distance to the copied weights (L2-SP)
+    low_rank             freeze all, and train a thin correction beside the tables that have one (LoRA)
+    first_layers         copy the first layers only, frozen or trained, and start the others anew
 
 Depth is counted from the output along the layers that train; layers side by side, such as two embeddings, have one
 depth. A layer that is frozen in `target` from the start, such as a table of item attributes, is given: it stays.
@@ -17,7 +21,8 @@ one keeps its initial value in `target`. The two vocabularies are given as their
 and unknown.
 
 Source: Yosinski, J. et al. (2014), How transferable are features in deep neural networks?, arXiv 1411.1792; gradual
-unfreezing: Howard, J. & Ruder, S. (2018), arXiv 1801.06146, section 3.3.
+unfreezing and layerwise rates: Howard, J. & Ruder, S. (2018), arXiv 1801.06146, sections 3.3 and 3.2; L2-SP: Li, X.
+et al. (2018), arXiv 1802.01483; LoRA: Hu, E. et al. (2022), arXiv 2106.09685.
 """
 
 from typing import NamedTuple
@@ -223,4 +228,112 @@ def gradual_unfreezing(source, target, train, source_tokens=None, target_tokens=
     for depth in range(1, max(depth_of.values()) + 1):
         layers = _freeze(transfer, depth, depth_of)
         train(transfer.model, depth)
+    return Transfer(transfer.model, layers)
+
+
+def layerwise_rates(source, target, source_tokens=None, target_tokens=None, decay=0.4):
+    """Train all layers, each with steps `decay` times as large as those of the layer above it.
+
+    The head takes full steps, depth 2 takes `decay` of them, depth 3 `decay` squared, and so on. The steps are cut
+    after every update, so that any optimizer without weight decay serves; the model is meant for one training.
+
+    Args, raises: as `copy_weights`; ValueError too if decay is not in (0, 1].
+
+    Returns:
+        `Transfer`.
+    """
+    if not 0 < decay <= 1:
+        raise ValueError(f"decay must lie in (0, 1]; found {decay}")
+    transfer = copy_weights(source, target, source_tokens, target_tokens)
+    for name, depth in depths(transfer.model).items():
+        for variable in transfer.model.get_layer(name).trainable_variables:
+            variable.constraint = _ShorterSteps(variable, decay ** (depth - 1))
+    return transfer
+
+
+class _ShorterSteps(keras.constraints.Constraint):
+    """Goes only a share of every step that the optimizer takes."""
+
+    def __init__(self, variable, share):
+        self.before, self.share = keras.Variable(variable, trainable=False), share
+
+    def __call__(self, value):
+        value = self.before + self.share * (value - self.before)
+        self.before.assign(value)
+        return value
+
+
+def starting_point(source, target, source_tokens=None, target_tokens=None, strength=0.01):
+    """Train all layers, and punish the distance from where they start (L2-SP).
+
+    Args, raises: as `copy_weights`; ValueError too if strength is negative.
+        strength: Factor of the sum of squared distances, added to the loss. Rows that are new to the target start
+            from their initial values, and are drawn to these.
+
+    Returns:
+        `Transfer`.
+    """
+    if strength < 0:
+        raise ValueError(f"strength must be at least 0; found {strength}")
+    transfer = copy_weights(source, target, source_tokens, target_tokens)
+    for variable in transfer.model.trainable_variables:
+        variable.regularizer = _Distance(variable.numpy(), strength)
+    return transfer
+
+
+class _Distance(keras.regularizers.Regularizer):
+    """Squared distance from a fixed place."""
+
+    def __init__(self, place, strength):
+        self.place, self.strength = place, strength
+
+    def __call__(self, value):
+        return self.strength * keras.ops.sum(keras.ops.square(value - self.place))
+
+
+def low_rank(source, target, source_tokens=None, target_tokens=None, rank=4, seed=0):
+    """Freeze what was copied, and train a correction of low rank beside each table (LoRA).
+
+    Keras offers it for Embedding, Dense and EinsumDense layers; recurrent layers stay as they are. Biases train.
+
+    Args, raises: as `copy_weights`; ValueError too if rank is below 1.
+        rank: Width of the correction: a table of m rows and n columns gets rank * (m + n) numbers to learn.
+        seed: Seed of the corrections' first factor; the second starts at zero.
+
+    Returns:
+        `Transfer`.
+    """
+    if rank < 1:
+        raise ValueError(f"rank must be at least 1; found {rank}")
+    transfer = copy_weights(source, target, source_tokens, target_tokens)
+    for number, name in enumerate(depths(transfer.model)):
+        layer = transfer.model.get_layer(name)
+        if hasattr(layer, "enable_lora"):
+            layer.enable_lora(rank, a_initializer=keras.initializers.HeUniform(seed * 100 + number))
+        else:
+            layer.trainable = False
+    trains = {layer.name: bool(layer.trainable_variables) for layer in transfer.model.layers}
+    return Transfer(transfer.model, [{**row, "trains": trains[row["layer"]]} for row in transfer.layers])
+
+
+def first_layers(source, target, count, source_tokens=None, target_tokens=None, frozen=False):
+    """Copy the layers next to the input, and start the others anew: how general is what each layer learnt?
+
+    Args, raises: as `copy_weights`; ValueError too if count is not between 0 and the greatest depth.
+        count: How many layers are copied, counted from the input; layers side by side count as one.
+        frozen: Whether the copied layers stay as they are; else all train.
+
+    Returns:
+        `Transfer`.
+    """
+    transfer = copy_weights(source, target, source_tokens, target_tokens)
+    depth_of = depths(transfer.model)
+    above = max(depth_of.values()) - count
+    if count < 0 or above < 0:
+        raise ValueError(f"count must lie between 0 and {max(depth_of.values())}, the number of layers; found {count}")
+    layers = _freeze(transfer, above if frozen else None, depth_of)
+    for row in layers:
+        if depth_of.get(row["layer"], above + 1) <= above:
+            transfer.model.get_layer(row["layer"]).set_weights(target.get_layer(row["layer"]).get_weights())
+            row.update(start="initialized", copied=0.0)
     return Transfer(transfer.model, layers)

@@ -12,8 +12,12 @@ from helpers.models.transfer import (
     direct_transfer,
     feature_extraction,
     fine_tuning,
+    first_layers,
     gradual_unfreezing,
+    layerwise_rates,
+    low_rank,
     remap_table,
+    starting_point,
 )
 
 SOURCE_TOKENS, TARGET_TOKENS = ["a", "b", "c", "d"], ["c", "x", "a"]
@@ -227,3 +231,68 @@ def test_layers_side_by_side_have_one_depth():
         "item_embedding": 3, "action_embedding": 3, "encoder": 2, "next_item": 1, "next_attributes": 1}
     extraction = feature_extraction(described(SOURCE_TOKENS, 0), described(TARGET_TOKENS, 1), *VOCABULARIES)
     assert trained_layers(extraction.model) == ["next_attributes", "next_item"]
+
+
+def moves(model, learning_rate=1e-3):
+    """How far the weights of each layer went in one step, at most."""
+    before = weights(model)
+    train(model, INPUTS, TARGETS, epochs=1, learning_rate=learning_rate)
+    return {name: max(np.abs(new - old).max() for new, old in zip(found, before[name], strict=True))
+            for name, found in weights(model).items()}
+
+
+def test_layerwise_rates_cut_the_steps_of_the_deeper_layers(source):
+    whole = moves(fine_tuning(source, build(SOURCE_TOKENS, 1)).model)
+    cut = moves(layerwise_rates(source, build(SOURCE_TOKENS, 1), decay=0.5).model)
+    share = {name: cut[name] / whole[name] for name in LAYERS}
+    expected = {"item_embedding": 0.25, "action_embedding": 0.25, "encoder": 0.5, "next_item": 1}
+    assert share == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_starting_point_draws_the_weights_back(source):
+    free, held = (starting_point(source, build(SOURCE_TOKENS, 1), strength=strength).model for strength in (0, 10))
+    far = {}
+    for name, model in (("free", free), ("held", held)):
+        train(model, INPUTS, TARGETS, epochs=30, learning_rate=1e-2)
+        far[name] = sum(np.square(new - old).sum() for layer in LAYERS
+                        for new, old in zip(weights(model)[layer], weights(source)[layer], strict=True))
+    assert far["held"] < 0.1 * far["free"]
+    assert sum(float(loss) for loss in starting_point(source, build(SOURCE_TOKENS, 1)).model.losses) == 0
+
+
+def test_low_rank_trains_corrections_and_biases_only(source, target):
+    transfer = low_rank(source, target, *VOCABULARIES, rank=2)
+    assert column(transfer, "trains") == {name: name != "encoder" for name in LAYERS}
+    items, encoder, head = (transfer.model.get_layer(name) for name in ("item_embedding", "encoder", "next_item"))
+    assert [v.shape for v in items.trainable_variables] == [(5, 2), (2, 8)]
+    assert [v.shape for v in head.trainable_variables] == [(5,), (6, 2), (2, 5)]
+    plain = fine_tuning(source, target, *VOCABULARIES).model  # the correction starts at nothing
+    assert np.allclose(transfer.model.predict(INPUTS, verbose=0), plain.predict(INPUTS, verbose=0), atol=1e-6)
+    before = encoder.get_weights()
+    train(transfer.model, INPUTS, TARGETS, epochs=2)
+    assert all(map(np.array_equal, before, encoder.get_weights()))
+    assert not np.allclose(items.lora_embeddings_b, 0) and not np.allclose(head.lora_kernel_b, 0)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize("count, copied", [(0, []), (1, LAYERS[:2]), (2, LAYERS[:3]), (3, LAYERS)])
+def test_first_layers_copies_from_the_input_on(source, count, copied, frozen):
+    target = build(SOURCE_TOKENS, seed=1)
+    transfer = first_layers(source, target, count, frozen=frozen)
+    for name, found in weights(transfer.model).items():
+        wanted = weights(source if name in copied else target)[name]
+        assert all(map(np.array_equal, found, wanted))
+    assert column(transfer, "start") == {name: "copied" if name in copied else "initialized" for name in LAYERS}
+    assert column(transfer, "trains") == {name: not (frozen and name in copied) for name in LAYERS}
+
+
+@pytest.mark.parametrize("strategy, setting, expected", [
+    (layerwise_rates, {"decay": 0}, r"decay must lie in \(0, 1\]; found 0"),
+    (starting_point, {"strength": -1}, "strength must be at least 0; found -1"),
+    (low_rank, {"rank": 0}, "rank must be at least 1; found 0"),
+    (first_layers, {"count": 4}, "count must lie between 0 and 3, .* found 4"),
+    (first_layers, {"count": -1}, "count must lie between 0 and 3, .* found -1"),
+])
+def test_a_setting_that_makes_no_sense_is_refused(source, target, strategy, setting, expected):
+    with pytest.raises(ValueError, match=expected):
+        strategy(source, target, source_tokens=SOURCE_TOKENS, target_tokens=TARGET_TOKENS, **setting)
