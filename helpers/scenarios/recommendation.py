@@ -7,8 +7,20 @@
     coverage               how much of the catalogue is shown to anybody
     average_popularity     how popular the shown items are
 
+Whether a new way of choosing is better, before it is used and while it is tried:
+
+    rerank                 the second stage: keep the best of what the first stage retrieved
+    ips, snips             the value of a new policy, from the log of an old one
+    doubly_robust          the same, with a model of the reward, such as one from another platform
+    sample_size            how many visitors an A/B test needs
+    two_rates_z            is the difference of two rates more than luck?
+    sequential_boundary    limits that allow several looks at a running test
+
 Items are numbers (int), lists are rows of an integer matrix, and a similarity is a square matrix of numbers up to 1.
 """
+
+from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -295,3 +307,268 @@ def _similarity(similarity):
 def _check_share(value, name):
     if not 0 <= value <= 1:
         raise ValueError(f"{name} is {value}: expected a number in [0, 1]")
+
+
+class Estimate(NamedTuple):
+    """What a policy would earn, estimated from another policy's log.
+
+    Attributes:
+        value: Estimated mean reward a display.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        effective_size: (sum of weights)^2 / sum of squared weights: how many displays of the new policy's own log
+            the weighted log is worth, roughly.
+    """
+
+    value: float
+    low: float
+    high: float
+    effective_size: float
+
+
+def ips(rewards, propensities, target):
+    """Estimate the value of a policy from the log of another, by inverse propensity scoring.
+
+    Each display counts with the weight target / propensity, so that what the old policy showed too rarely counts
+    more. Unbiased if the propensities are the true ones and positive wherever the new policy would show something.
+
+    Args:
+        rewards: (n,) reward of each display, such as 1 for a click and 0 for none.
+        propensities: (n,) probability in (0, 1] with which the old policy chose what it showed.
+        target: (n,) probability in [0, 1] with which the new policy would choose the same.
+
+    Returns:
+        `Estimate`, with a normal interval.
+
+    Raises:
+        ValueError: If lengths differ, fewer than two displays are given, a reward is not finite, a probability is
+            outside its range, or the new policy would show nothing of the log.
+
+    Example:
+        >>> ips([1, 0, 0, 1], [0.5, 0.5, 0.5, 0.5], [1.0, 0.0, 0.0, 1.0]).value
+        1.0
+
+    Source: Horvitz, D. & Thompson, D. (1952), A generalization of sampling without replacement from a finite
+    universe, JASA 47(260); for policies: Dudík, M. et al. (2011), arXiv 1103.4601.
+    """
+    rewards, weights = _logged(rewards, propensities, target)
+    return _estimate(weights * rewards, weights)
+
+
+def snips(rewards, propensities, target):
+    """Estimate the value of a policy by self-normalized inverse propensity scoring.
+
+    Divides by the sum of the weights instead of their number: a little biased, usually less spread, and never
+    outside the range of the rewards.
+
+    Args, raises: as `ips`.
+
+    Returns:
+        `Estimate`; the interval comes from linearizing the ratio.
+
+    Example:
+        >>> snips([1, 0, 0, 1], [0.25, 0.5, 0.5, 0.25], [1.0, 0.0, 0.0, 1.0]).value
+        1.0
+
+    Source: Swaminathan, A. & Joachims, T. (2015), The self-normalized estimator for counterfactual learning, NIPS.
+    """
+    rewards, weights = _logged(rewards, propensities, target)
+    value = np.sum(weights * rewards) / np.sum(weights)
+    return _estimate(value + weights * (rewards - value) / weights.mean(), weights)
+
+
+def doubly_robust(rewards, propensities, target, predicted, expected):
+    """Estimate the value of a policy from a model of the reward, corrected by the weighted errors of that model.
+
+    Unbiased if the propensities are right or the model is; the better the model, the smaller the spread. The model
+    must not have learned from the displays of this log; one from another platform qualifies.
+
+    Args, raises: as `ips`.
+        predicted: (n,) reward that the model predicts for what was shown.
+        expected: (n,) reward that the model expects of the new policy in the same situation: its predictions,
+            averaged over everything that could be shown with the new policy's probabilities.
+
+    Returns:
+        `Estimate`, with a normal interval.
+
+    Example:
+        >>> doubly_robust([1, 0], [0.5, 0.5], [1.0, 0.0], predicted=[0.8, 0.1], expected=[0.8, 0.8]).value
+        1.0
+
+    Source: Dudík, M., Langford, J. & Li, L. (2011), Doubly robust policy evaluation and learning, arXiv 1103.4601.
+    """
+    rewards, weights = _logged(rewards, propensities, target)
+    predicted = _column("predicted", predicted, len(rewards))
+    expected = _column("expected", expected, len(rewards))
+    return _estimate(expected + weights * (rewards - predicted), weights)
+
+
+def _logged(rewards, propensities, target):
+    """(rewards, weights) of a log, checked."""
+    rewards = _column("rewards", rewards)
+    if len(rewards) < 2:
+        raise ValueError(f"the log has {len(rewards)} display(s); an interval needs at least 2 outcomes: log more")
+    propensities = _column("propensities", propensities, len(rewards))
+    target = _column("target", target, len(rewards))
+    _check_rows("propensities", propensities, (propensities > 0) & (propensities <= 1), "in (0, 1]",
+                "Log the probability of what was shown when it is shown; a policy that never explores cannot be "
+                "used to evaluate another")
+    _check_rows("target", target, (target >= 0) & (target <= 1), "in [0, 1]",
+                "Give the new policy's probability of the logged choice")
+    if not target.any():
+        raise ValueError("target is 0 in every row: the new policy would show nothing of what was logged, so this "
+                         "log says nothing about it. Collect a log that explores")
+    return rewards, target / propensities
+
+
+def _column(name, values, length=None):
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or (length is not None and len(values) != length):
+        wanted = "(n,)" if length is None else f"({length},), like rewards"
+        raise ValueError(f"{name} has the shape {values.shape}, expected {wanted}: one number for each display")
+    _check_rows(name, values, np.isfinite(values), "finite", "Remove or repair these rows before estimating")
+    return values
+
+
+def _check_rows(name, values, good, wanted, advice):
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"{name} must be {wanted}; found {values[row]} in row {row} ({int((~good).sum())} such "
+                         f"row(s)). {advice}")
+
+
+def _estimate(terms, weights):
+    half = NormalDist().inv_cdf(0.975) * terms.std(ddof=1) / np.sqrt(len(terms))
+    value, size = terms.mean(), weights.sum() ** 2 / np.sum(weights**2)
+    return Estimate(float(value), float(value - half), float(value + half), float(size))
+
+
+def rerank(candidates, scores, k):
+    """Keep the k candidates that the second stage scores highest.
+
+    Args:
+        candidates: (n, c) numbers of the items that the first stage retrieved.
+        scores: (n, c) scores of the second stage, finite; ties keep the order of the first stage.
+        k: Length of the list to show, 1 to c.
+
+    Returns:
+        (n, k) numbers of items, best first.
+
+    Raises:
+        ValueError: If a candidate list is empty, shapes differ, a score is not finite, or k does not fit.
+
+    Example:
+        >>> rerank([[7, 8, 9]], [[0.1, 0.9, 0.5]], k=2).tolist()
+        [[8, 9]]
+    """
+    candidates, scores = np.asarray(candidates), np.asarray(scores, dtype=float)
+    if candidates.ndim != 2 or candidates.size == 0:
+        raise ValueError(f"candidates has the shape {candidates.shape}: the candidate list is empty or no table. "
+                         "Expected (n, c) with c at least 1; fall back to the popular items where nothing is found")
+    if scores.shape != candidates.shape:
+        raise ValueError(f"scores has the shape {scores.shape}, expected {candidates.shape}: one to a candidate")
+    if not np.isfinite(scores).all():
+        row = int(np.argmin(np.isfinite(scores).all(axis=1)))
+        raise ValueError(f"scores must be finite; row {row} holds {scores[row]}. Score every candidate")
+    if not 1 <= k <= candidates.shape[1]:
+        raise ValueError(f"k is {k}, expected 1 to {candidates.shape[1]}, the number of candidates: retrieve more")
+    return np.take_along_axis(candidates, np.argsort(-scores, axis=1, kind="stable")[:, :k], axis=1)
+
+
+def sample_size(rate, lift, alpha=0.05, power=0.8):
+    """How many independent units each arm of an A/B test needs.
+
+    Args:
+        rate: Expected rate of the control, in (0, 1).
+        lift: Smallest absolute difference worth finding, not 0; `rate + lift` must lie in (0, 1).
+        alpha: Two-sided probability of a false alarm, in (0, 1).
+        power: Probability of finding a true difference of size `lift`, in (0, 1).
+
+    Returns:
+        int, units in each arm.
+
+    Raises:
+        ValueError: If an argument is outside its range.
+
+    Example:
+        >>> sample_size(0.10, 0.02)
+        3839
+
+    Source: Fleiss, J., Levin, B. & Paik, M. (2003), Statistical Methods for Rates and Proportions (here without the
+    continuity correction, and with the two arms' own variances).
+    """
+    for name, value in (("rate", rate), ("rate + lift", rate + lift), ("alpha", alpha), ("power", power)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} is {value}, expected a probability strictly between 0 and 1")
+    if lift == 0:
+        raise ValueError("lift is 0: no sample is large enough to find no difference; name the smallest that matters")
+    quantiles = NormalDist().inv_cdf(1 - alpha / 2) + NormalDist().inv_cdf(power)
+    variance = rate * (1 - rate) + (rate + lift) * (1 - rate - lift)
+    return int(np.ceil(quantiles**2 * variance / lift**2))
+
+
+def two_rates_z(clicks_a, clicks_b, shown_a, shown_b):
+    """Compare two rates: the z statistic of b minus a, with a pooled variance.
+
+    Args:
+        clicks_a, clicks_b: Number of successes in each arm; arrays of one shape compare many looks at once.
+        shown_a, shown_b: Number of units in each arm, at least 2, of a shape that broadcasts.
+
+    Returns:
+        float array of the common shape, positive where b is ahead; 0 where both arms agree without variance.
+
+    Raises:
+        ValueError: If an arm has fewer than two outcomes, or successes are not between 0 and the units.
+
+    Example:
+        >>> two_rates_z(100, 120, 1000, 1000).round(2).item()
+        1.43
+    """
+    arrays = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (clicks_a, clicks_b, shown_a, shown_b)))
+    for name, clicks, shown in (("a", arrays[0], arrays[2]), ("b", arrays[1], arrays[3])):
+        if not (shown >= 2).all():
+            raise ValueError(f"arm {name} has {shown.min():g} unit(s) at a look, expected at least 2 outcomes: wait "
+                             "for more before looking")
+        if not ((clicks >= 0) & (clicks <= shown)).all():
+            raise ValueError(f"clicks_{name} must lie between 0 and shown_{name}; found {clicks.min():g} to "
+                             f"{clicks.max():g}: count each unit once")
+    a, b, n, m = arrays
+    pooled = (a + b) / (n + m)
+    spread = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    return np.divide(b / m - a / n, spread, out=np.zeros(spread.shape), where=spread > 0)
+
+
+def sequential_boundary(looks, alpha=0.05, shape="pocock", draws=200_000, seed=0):
+    """Limits for |z| at equally spaced looks that keep the total rate of false alarms at alpha, by simulation.
+
+    Args:
+        looks: Number of looks, at least 1, the last at the full sample.
+        alpha: Two-sided probability of any false alarm, in (0, 1).
+        shape: "pocock" for the same limit at each look, "obrien-fleming" for one that starts high and falls with
+            the square root of the sample.
+        draws: Number of simulated tests without effect.
+        seed: Seed of the simulation.
+
+    Returns:
+        (looks,) float array: stop and report a difference when |z| passes the limit of the look.
+
+    Raises:
+        ValueError: If `looks` is below 1, `alpha` outside (0, 1) or `shape` unknown.
+
+    Example:
+        >>> sequential_boundary(5, draws=50_000).round(1).tolist()
+        [2.4, 2.4, 2.4, 2.4, 2.4]
+
+    Source: Pocock, S. (1977), Group sequential methods in the design and analysis of clinical trials, Biometrika
+    64(2); O'Brien, P. & Fleming, T. (1979), A multiple testing procedure for clinical trials, Biometrics 35(3).
+    """
+    if looks < 1:
+        raise ValueError(f"looks is {looks}, expected at least 1: a test is looked at once, at its end")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}, expected a probability strictly between 0 and 1, such as 0.05")
+    shapes = {"pocock": np.ones(looks), "obrien-fleming": np.sqrt(looks / np.arange(1, looks + 1))}
+    if shape not in shapes:
+        raise ValueError(f"shape is {shape!r}, expected one of {list(shapes)}")
+    steps = np.random.default_rng(seed).normal(size=(draws, looks))
+    z = np.cumsum(steps, axis=1) / np.sqrt(np.arange(1, looks + 1))
+    return shapes[shape] * np.quantile(np.abs(z / shapes[shape]).max(axis=1), 1 - alpha)
