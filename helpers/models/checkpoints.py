@@ -25,7 +25,6 @@ import re
 from pathlib import Path
 
 import keras
-import numpy as np
 
 MANIFEST = "checkpoint.json"
 
@@ -61,7 +60,7 @@ def save_checkpoint(folder, model, tokens, epoch=0, about=None):
     """
     folder = Path(folder)
     manifest = {"epoch": epoch, "model": parts_of(model), "tokens": _hash_of_tokens(tokens), "n_tokens": len(tokens),
-                "random": [np.array(state).tolist() for state in _random_states(model)], "about": about}
+                "random": [keras.ops.convert_to_numpy(state).tolist() for state in _random_states(model)], "about": about}
     json.dumps(manifest)  # fails before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"part-{os.getpid()}.keras"
