@@ -155,20 +155,6 @@ def described_as_on_web(items):
     return attributes.extract_attributes(items, attributes.fit_attributes(web.items), items["item_id"])[0]
 
 
-def measure_overlap(overlap, visits, seed, inputs, table, learning_rate):
-    """Fine-tune where the app sells a share of the web site's items; its item table is `remapped` or `anew`."""
-    truth = simulator.make_shop({"web": 0.0, "app": 0.2}, item_overlap=overlap, seed=REFERENCE["shop_seed"])["app"]
-    app, web = Drawn(truth, seed, REFERENCE["target_sessions"]), shop.platform_of("web", 0.0, seed)
-    fresh = shop.build(None if inputs == "ids" else described_as_on_web(truth.items), 100 + seed)
-    model = fresh
-    if table != "scratch":
-        names = app.tokens if table == "remapped" else [f"new {token}" for token in app.tokens]
-        model = transfer.fine_tuning(shop.source_model(seed, inputs), fresh, web.tokens, names).model
-    fit(model, app, visits, learning_rate, seed)
-    test = app.part("test")
-    return {"test": shop.hit_rate_of(model.predict(test.inputs, batch_size=256, verbose=0), test)}
-
-
 def measure_layers(visits, seed, count, frozen, learning_rate):
     """Copy the first layers only, from the input on."""
     app, web = shop.platform_of("app", 0.2, seed), shop.platform_of("web", 0.0, seed)
