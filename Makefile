@@ -42,7 +42,7 @@ benchmark: setup ## time the preparation of logs against bare NumPy and plain pa
 
 lock: ## resolve the versions of pyproject.toml anew (needs uv)
 	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \
-	    --generate-hashes --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
+	    --generate-hashes --no-strip-extras --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .coverage

@@ -5,7 +5,7 @@ import json
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -76,9 +76,19 @@ def test_the_lock_holds_a_version_that_fits_each_dependency(requirement):
 def test_every_entry_of_the_lock_is_pinned_and_hashed():
     assert len(ENTRIES) > 100
     for entry in ENTRIES:
-        assert re.match(r"[a-zA-Z0-9._-]+==[\w.!+]+( ; .+?)?( +--hash=sha256:[0-9a-f]{64})+\s*$", entry), (
+        assert re.match(r"[a-zA-Z0-9._-]+(\[[a-z0-9,-]+\])?==[\w.!+]+( ; .+?)?( +--hash=sha256:[0-9a-f]{64})+\s*$", entry), (
             entry[:80]
         )
+
+
+def test_the_lock_names_the_extras_that_its_packages_ask_for():
+    """Without its extra, a pin does not hold pip: it looks for a newer release, and finds no hash for it."""
+    for name, pins in PINS.items():
+        wanted = [Requirement(line) for line in requires(name) or []] if pins[0].marker is None else []
+        for requirement in wanted:
+            if requirement.extras and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+                for pin in PINS[canonicalize_name(requirement.name)]:
+                    assert requirement.extras <= pin.extras, f"{name} asks for {requirement}"
 
 
 def test_the_lock_names_no_host():
