@@ -37,8 +37,9 @@ notebooks: setup ## run all notebooks from top to bottom and keep their outputs
 experiments: setup ## measure the large tables of data/results again (hours): NB=07 for one
 	$(BIN)/python tools/experiments.py $(NB)
 
-benchmark: setup ## time the preparation of logs against bare NumPy and plain pandas
+benchmark: setup ## time preparation against NumPy and pandas, and training against PyTorch (PEER=its python)
 	$(BIN)/python -m tests.benchmarks.preparation
+	$(BIN)/python -m tests.benchmarks.training $(PEER)
 
 lock: ## resolve the versions of pyproject.toml anew (needs uv)
 	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \

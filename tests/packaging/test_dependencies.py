@@ -55,7 +55,8 @@ def undeclared(folders, suffixes, requirements):
     declared = {canonicalize_name(requirement.name) for requirement in requirements}
     owners = packages_distributions()
     found = (path for folder in folders for path in sorted((ROOT / folder).rglob("*")))
-    paths = [path for path in found if path.suffix in suffixes and ".ipynb_checkpoints" not in path.parts]
+    skipped = {".ipynb_checkpoints", "peers"}  # peers run in an environment of their own
+    paths = [path for path in found if path.suffix in suffixes and not skipped & set(path.parts)]
     return [
         f"{path.relative_to(ROOT)}: {module}"
         for path in paths

@@ -1,0 +1,103 @@
+"""How many sequences a second does `helpers.models.sequence.train` train, against the same model in PyTorch?
+
+    python -m venv .venv-torch
+    .venv-torch/bin/pip install torch numpy
+    python -m tests.benchmarks.training .venv-torch/bin/python
+
+PyTorch is no dependency of the course, so it lives in an environment of its own. Both sides get the model of the
+case study (embeddings of items and actions, an LSTM, a score for every item at every position), the same weights to
+start from, the same windows in the same order, Adam at the same settings and both cores. They run in turn, each in
+a process of its own. That it is the same model shows in the loss of a first batch, which must agree. Later losses
+do not: where an item occurs several times in a batch, PyTorch sums the gradients of its row before Adam squares
+them, Keras on TensorFlow squares each.
+
+The speed is that of an epoch once training runs: the time of a long training less that of one epoch, the best of
+several rounds. A training of Keras also compiles first; `start` says for how long, next to the peer.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+PEER = Path(__file__).parent / "peers" / "training_torch.py"
+ITEMS, ACTIONS, LENGTH = 302, 6, 20
+BATCH, EPOCHS, ROUNDS = 128, (1, 6), 3
+
+
+def make_data(sequences, seed=0):
+    """Windows full of events, what follows them, and the weights to start from, as Keras draws them."""
+    from helpers.models.sequence import build_next_item
+
+    rng = np.random.default_rng(seed)
+    walk = rng.integers(1, 4, (sequences, LENGTH + 1)).cumsum(axis=1) % (ITEMS - 2) + 2  # there is something to learn
+    model = build_next_item(ITEMS, ACTIONS, seed=seed)
+    weights = {f"weight_{number}": weight for number, weight in enumerate(model.get_weights())}
+    actions = rng.integers(1, ACTIONS, (sequences, LENGTH))
+    return {"items": walk[:, :-1], "actions": actions, "targets": walk[:, 1:]} | weights
+
+
+def train(data, epochs):
+    """Train from the given weights; return the mean loss of the last epoch, of each batch before its step."""
+    from helpers.models import sequence
+
+    model = sequence.build_next_item(ITEMS, ACTIONS)
+    model.set_weights([data[f"weight_{number}"] for number in range(7)])
+    inputs = {name: data[name] for name in ("items", "actions")}
+    return sequence.train(model, inputs, data["targets"], epochs=epochs, batch_size=BATCH)["loss"][-1]
+
+
+def measure(path):
+    """Print the loss of a first batch, then the seconds of a short and of a long training with the helpers."""
+    arrays = dict(np.load(path))
+    print(json.dumps(train(arrays | {name: arrays[name][:BATCH] for name in ("items", "actions", "targets")}, 1)))
+    for count in EPOCHS:
+        started = time.perf_counter()
+        train(arrays, count)
+        print(json.dumps(time.perf_counter() - started))
+
+
+def compare(peer_python, sequences=10_000, rounds=ROUNDS):
+    """Loss of the first batch and seconds of both trainings, a list for each round, of both sides in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data.npz"
+        np.savez(path, **make_data(sequences))
+        commands = {
+            "helpers": [sys.executable, "-m", "tests.benchmarks.training", "measure", str(path)],
+            "PyTorch": [peer_python, str(PEER), str(path), str(BATCH), *map(str, EPOCHS)],
+        }
+        runs = {name: [] for name in commands}
+        for _ in range(rounds):
+            for name, command in commands.items():
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                runs[name].append([json.loads(line) for line in done.stdout.splitlines()])
+    return {name: summary(found, sequences) for name, found in runs.items()}
+
+
+def summary(runs, sequences):
+    """Loss of the first batch, sequences a second, and seconds before the first step, of (loss, short, long) runs."""
+    epoch = min((long - short) / (EPOCHS[1] - EPOCHS[0]) for _, short, long in runs)
+    return {"loss": runs[0][0], "speed": sequences / epoch, "start": min(short for _, short, _ in runs) - epoch}
+
+
+def main(peer_python):
+    """Print the table and the ratio."""
+    found = compare(peer_python)
+    np.testing.assert_allclose(*(row["loss"] for row in found.values()), rtol=1e-4, err_msg="not the same model")
+    print("            sequences/s  start [s]")
+    for name, row in found.items():
+        print(f"{name:10} {row['speed']:12,.0f} {row['start']:10.1f}")
+    print(f"helpers over PyTorch: {found['helpers']['speed'] / found['PyTorch']['speed']:.2f}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["measure"]:
+        measure(sys.argv[2])
+    elif len(sys.argv) == 2:
+        main(sys.argv[1])
+    else:
+        print(__doc__)
