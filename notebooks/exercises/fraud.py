@@ -1,57 +1,57 @@
-"""The exercises of notebook 16: from evidence to a probability, from costs to a threshold, and other people's baskets."""
+"""The exercises of notebook 16: the evidence of a device, from costs to a threshold, and other people's baskets."""
 
 import numpy as np
 
 from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz, agrees, near
 
-_CASES = ((0.0, 0.02), (3.0, 0.02), (-2.0, 0.3), (np.log(100), 0.01))
+_CASES = ((True,), (False,))
 
 
-def _posterior(log_ratio, share):
-    return share * np.exp(log_ratio) / (share * np.exp(log_ratio) + 1 - share)
+def _evidence(new):
+    return np.log(0.1 / 0.6) if new else np.log(0.9 / 0.4)
 
 
-def _no_prior(log_ratio, share):
-    return np.exp(log_ratio) / (np.exp(log_ratio) + 1)
+def _swapped(new):
+    return -_evidence(new)
 
 
-def _not_normalized(log_ratio, share):
-    return share * np.exp(log_ratio)
+def _known_is_neutral(new):
+    return np.log(0.1 / 0.6) if new else 0.0
 
 
-def _odds(log_ratio, share):
-    return share * np.exp(log_ratio) / (1 - share)
+def _no_logarithm(new):
+    return 0.1 / 0.6 if new else 0.9 / 0.4
 
 
-def _no_exponential(log_ratio, share):
-    return share * log_ratio / (share * log_ratio + 1 - share)
+def _same_for_known(new):
+    return np.log(0.1 / 0.6) if new else np.log(0.4 / 0.9)
 
 
-probability_of_fraud = Exercise(
-    answer="probability_of_fraud",
-    correct=agrees(_posterior, _CASES),
-    because="The prior odds share / (1 - share) are multiplied by the ratio, and odds become a probability.",
+device_evidence = Exercise(
+    answer="device_evidence",
+    correct=agrees(_evidence, _CASES),
+    because="A new device speaks for the customer here, log(0.1 / 0.6) is below 0, and a known one against: the web's "
+    "weight for new devices, which is above 0, points the wrong way.",
     misconceptions=(
         Misconception(
-            "You left out how rare fraud is: this is right only where half of all events are fraud.",
-            agrees(_no_prior, _CASES), example=_no_prior),
+            "The ratio is that of fraud to legitimate: how likely the device is among frauds stands above.",
+            agrees(_swapped, _CASES), example=_swapped),
         Misconception(
-            "This can exceed 1: divide by the sum over both cases, fraud and not fraud.",
-            agrees(_not_normalized, _CASES), example=_not_normalized),
+            "A known device is evidence too: it appears in 90 % of the frauds and in 40 % of the legitimate events.",
+            agrees(_known_is_neutral, _CASES), example=_known_is_neutral),
         Misconception(
-            "These are the odds, fraud to not fraud. Odds o are the probability o / (1 + o).",
-            agrees(_odds, _CASES), example=_odds),
+            "This is the ratio; asked for is its logarithm, since logarithms add up over the attributes.",
+            agrees(_no_logarithm, _CASES), example=_no_logarithm),
         Misconception(
-            "The argument is the logarithm of the ratio: take its exponential first.",
-            agrees(_no_exponential, _CASES), example=_no_exponential),
+            "For a known device the share among frauds, 0.9, stands above, and 0.4 below.",
+            agrees(_same_for_known, _CASES), example=_same_for_known),
     ),
     hints=(
-        "Of 1 / share events one is a fraud. How many times likelier is what you see, if it is this one?",
-        "`odds = share / (1 - share) * np.exp(log_ratio)`; then turn odds into a probability.",
+        "How likely is a new device among frauds, and how likely among legitimate events? And a known one?",
+        "`np.log(p / q)` with p and q for a new device, and with 1 - p and 1 - q for a known one.",
     ),
-    solution="def probability_of_fraud(log_ratio, share):\n"
-    "    odds = share / (1 - share) * np.exp(log_ratio)\n"
-    "    return odds / (1 + odds)\n",
+    solution="def device_evidence(new):\n"
+    "    return np.log(0.1 / 0.6) if new else np.log(0.9 / 0.4)\n",
     given={"np": np},
 )  # fmt: skip
 
@@ -131,19 +131,19 @@ quiz = Quiz((
         Option("When there are too few frauds", "It never sees labels, so their number does not matter to it."),
         Option("When its scores are no probabilities", "Only the order of the alerts counts at a fixed capacity."),
     )),
-    Question("After an attack, alerts catch a quarter of what they used to. The oracle that knows the new attack catches "
-             "no more. What now?", (
-        Option("Refit on the latest labels at once", "The notebook did: it gained nothing, as the limit itself had "
-               "fallen."),
-        Option("Buy a larger network", "No function of these attributes can beat the likelihood ratio."),
-        Option("Look for attributes that tell the new fraud apart", "With the old attributes nothing more is possible: "
-               "new evidence is needed, or the sum over an account's events.", True),
+    Question("After an attack the alerts are worse. Refits on 15 and on 60 days of new labels leave them as bad. What now?", (
+        Option("Refit on yet more of the same labels", "Four times the labels brought nothing: more of the same is "
+               "unlikely to."),
+        Option("Buy a larger network", "If the attributes no longer tell the fraud apart, no function of them does."),
+        Option("Look for attributes that tell the new fraud apart", "New evidence is needed, or the sum over an "
+               "account's events.", True),
     )),
     Question("The new app has 100 labeled events, two of them frauds. The web detector is at hand. What do you try first?", (
         Option("Train on the 100 labels alone", "Two frauds say little about seven weights."),
-        Option("Use the web detector, and pull new weights toward it; check it against the prevalence", "At a mild "
-               "shift this is nearly the limit; the check finds the case where the evidence points the other way.", True),
-        Option("Copy the web detector and never look again", "In the launch weeks of the notebook it ranked below chance."),
+        Option("Pull new weights toward the web's, and check the top alerts", "At a mild shift this is nearly the limit; "
+               "the check finds the case where the evidence points the other way.", True),
+        Option("Use the web detector as it is; two frauds are too few to check anything", "Its own alerts can be "
+               "checked: in the launch weeks of the notebook its top forty were no better than a random order."),
     )),
     Question("Why may a delay not be averaged over the accounts that were detected?", (
         Option("Because delays are not normally distributed", "True, and not the point: a median has the same flaw."),
