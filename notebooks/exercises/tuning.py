@@ -1,91 +1,58 @@
-"""The exercises of notebook 09: a draw on a logarithmic scale, the winner's luck, a bracket's epochs, a fair report."""
+"""The exercises of notebook 09: the winner's luck on shared visits, a bracket's epochs, a fair report."""
 
 import numpy as np
 import pandas as pd
 
 from helpers.course.exercises import Exercise, Misconception, Option, Question, Quiz, agrees, near
 
-_DRAWS = ((1e-4, 1e-1, 0.0), (1e-4, 1e-1, 0.5), (1e-3, 1e-2, 0.25), (1.0, 100.0, 0.9))
-
-
-def _log_uniform(low, high, p):
-    return low * (high / low) ** p
-
-
-def _linear(low, high, p):
-    return low + p * (high - low)
-
-
-def _from_above(low, high, p):
-    return high * (low / high) ** p
-
-
-def _exponent_alone(low, high, p):
-    return np.log(low) + p * (np.log(high) - np.log(low))
-
-
-log_uniform = Exercise(
-    answer="log_uniform",
-    correct=agrees(_log_uniform, _DRAWS),
-    because="Equal steps of `p` multiply the value by equal factors, so each power of ten gets as many trials.",
-    misconceptions=(
-        Misconception(
-            "That is the linear scale: between 0.0001 and 0.1, nine draws in ten would lie above 0.01.",
-            agrees(_linear, _DRAWS),
-            example=_linear,
-        ),
-        Misconception(
-            "The right scale, upside down: `p = 0` has to give `low`.",
-            agrees(_from_above, _DRAWS),
-            example=_from_above,
-        ),
-        Misconception(
-            "That is the logarithm of the value. Take the exponential of it in the end.",
-            agrees(_exponent_alone, _DRAWS),
-            example=_exponent_alone,
-        ),
-    ),
-    hints=(
-        "By which factor does the value grow from `p = 0` to `p = 1`?",
-        "That factor is `high / low`; half of the way has its square root.",
-    ),
-    solution="def log_uniform(low, high, p):\n    return low * (high / low) ** p\n",
-)
+_SHARED = 0.02 * np.sqrt(0.1 / np.pi)
 
 winners_luck = Exercise(
     answer="winners_luck",
-    correct=near(0.02 / np.sqrt(np.pi), 2e-4),
-    because="The larger of two independent normal numbers lies, on average, 1/sqrt(pi) = 0.56 of their standard "
-    "deviation above the mean.",
+    correct=near(_SHARED, 1e-4),
+    because="The difference of the two errors has a variance of 2 (1 - 0.9) 0.02^2: the common part drops out, and "
+    "cannot make a winner.",
     misconceptions=(
         Misconception(
-            "Each score alone is right on average; the larger of two is not.",
+            "Each score alone is right on average; the larger of two is not, unless their errors are equal.",
             near(0.0, 1e-6),
             example=0.0,
         ),
         Misconception(
-            "That is the error of one score. The larger of two lies a good half of it above the mean.",
-            near(0.02, 1e-4),
-            example=0.02,
+            "That is the luck of independent errors. Here most of the error is common to both scores.",
+            near(0.02 / np.sqrt(np.pi), 2e-4),
+            example=0.02 / np.sqrt(np.pi),
+        ),
+        Misconception(
+            "You took the common part for the part that differs: the difference has a variance of 2 (1 - 0.9) 0.02^2.",
+            near(0.02 * np.sqrt(0.9 / np.pi), 2e-4),
+            example=0.02 * np.sqrt(0.9 / np.pi),
         ),
         Misconception(
             "That is the mean distance between the two scores. The larger one is half of it above their mean.",
-            near(0.04 / np.sqrt(np.pi), 2e-4),
-            example=0.04 / np.sqrt(np.pi),
+            near(2 * _SHARED, 1e-4),
+            example=2 * _SHARED,
+        ),
+        Misconception(
+            "The variance of the difference shrinks by 1 - 0.9; its standard deviation by the root of that.",
+            near(0.002 / np.sqrt(np.pi), 1e-4),
+            example=0.002 / np.sqrt(np.pi),
         ),
         Misconception(
             "You scored against the wrong middle: report how far the winner's score lies above 0.40.",
-            near(0.40 + 0.02 / np.sqrt(np.pi), 2e-4),
-            example=0.40 + 0.02 / np.sqrt(np.pi),
+            near(0.40 + _SHARED, 1e-4),
+            example=0.40 + _SHARED,
         ),
     ),
     hints=(
-        "Draw 100,000 pairs with NumPy, take the larger of each, and look at the mean.",
-        "`np.random.default_rng(0).normal(0.40, 0.02, (100_000, 2)).max(axis=1).mean() - 0.40`",
+        "Only the difference of the two errors decides who wins. What is its standard deviation?",
+        "To simulate: an error is sqrt(0.9) times a common normal number plus sqrt(0.1) times one of its own, times 0.02.",
     ),
     solution="import numpy as np\n\n"
-    "pairs = np.random.default_rng(0).normal(0.40, 0.02, (1_000_000, 2))\n"
-    "winners_luck = pairs.max(axis=1).mean() - 0.40\n",
+    "random = np.random.default_rng(0)\n"
+    "common, own = random.normal(size=(1_000_000, 1)), random.normal(size=(1_000_000, 2))\n"
+    "errors = 0.02 * (np.sqrt(0.9) * common + np.sqrt(0.1) * own)\n"
+    "winners_luck = errors.max(axis=1).mean()\n",
 )
 
 _BRACKETS = (([6, 2], [4, 15]), ([9, 3, 1], [1, 3, 9]), ([3], [15]), ([8, 4, 2], [2, 6, 20]))
@@ -202,10 +169,10 @@ quiz = Quiz((
         Option("It became the winner partly by luck on just this validation data",
                "The luck does not repeat itself on other data.", True),
     )),
-    Question("More trials on the same small validation set: what grows for certain, on average?", (
-        Option("The winner's validation score", "The best of more is never lower.", True),
-        Option("The winner's test score", "It may level off, or even fall, as luck decides more and more."),
-        Option("The gain over the default", "A gain is measured on the test, where nothing is certain."),
+    Question("Suppose that no setting matters. What rises with more trials on the same validation set, on average?", (
+        Option("The winner's validation score", "The best of more is luckier.", True),
+        Option("The winner's test score", "All settings are equally good, so whichever wins is as good as any."),
+        Option("The gain over the default, on the test", "There is nothing to gain where no setting matters."),
     )),
     Question("What does Hyperband save?", (
         Option("Trials", "It makes more of them, of which most are short."),
