@@ -194,21 +194,22 @@ quiz = Quiz((
         Option("a faster index", "Speed does not bring back what was missed; it may pay for more candidates."),
     )),
     Question("Why do the item tower's inputs matter for a new platform?", (
-        Option("A number means nothing there, attributes mean the same", "An item that was never sold on the source "
+        Option("A number means nothing there; attributes can be read on both", "An item that was never sold on the source "
                "has no row in a table of numbers.", True),
         Option("Attributes make the search faster", "The search sees vectors of the same length either way."),
         Option("They do not: fine-tuning adds what is missing", "It needs sessions, and the first day has none."),
     )),
     Question("The old policy never explored. IPS gives a narrow interval for the new one. What is it worth?", (
-        Option("Nothing: what was never shown has no row to complain", "The mean weight, far below one, tells.", True),
+        Option("Little: what was never shown counts as zero clicks; at best a lower limit", "The mean weight, far "
+               "below one, tells.", True),
         Option("It is right, only uncertain", "The interval counts the luck in the log, not what the log cannot "
                "hold."),
-        Option("It is an upper limit", "With rewards from 0 up it errs low here, yet it is no bound to rely on: "
-               "with other rewards it errs either way."),
+        Option("It is an upper limit", "What was never shown would add clicks, not take them away: it errs low."),
     )),
     Question("What does the doubly robust estimate do with a wrong table from another platform?", (
         Option("It inherits the table's bias", "That is the direct method. Right propensities correct the errors."),
-        Option("It stays unbiased; the spread may suffer", "The weighted errors of the table are added back.", True),
+        Option("It stays unbiased if the propensities are right; the spread may suffer", "The weighted errors of the "
+               "table are added back.", True),
         Option("It ignores the table", "The table sets where it starts, and how much is left to correct."),
     )),
     Question("A test planned for 12,000 visitors an arm shows z = 2.1 after a quarter of them. The plan has one look.", (
