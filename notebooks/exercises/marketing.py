@@ -141,7 +141,7 @@ homeowners = Exercise(
             example=-_GAP,
         ),
         Misconception(
-            "You counted households of unknown home as having none. Leave them out.",
+            "You counted households whose `home_ownership` is missing as having no home. Leave them out.",
             near(_UNKNOWN, 5e-4),
             example=_UNKNOWN,
         ),
@@ -181,10 +181,11 @@ quiz = Quiz(
             ),
         ),
         Question(
-            "An S-learner with a plain logistic regression ranks customers no better than luck. Why?",
+            "An S-learner with a plain logistic regression earned less than a random choice. Why?",
             (
                 Option("Without a product of treatment and feature it gives everybody the same added log-odds",
-                       "The probability then changes most where it is near one half, for everybody alike.",
+                       "The probability then changes most where it is near one half: likely buyers come first, moved "
+                       "or not.",
                        correct=True),
                 Option("Logistic regression cannot predict probabilities", "It can; a T-learner of two such models is "
                        "the best of the table."),
@@ -192,7 +193,7 @@ quiz = Quiz(
             ),
         ),
         Question(
-            "The Qini coefficient of the true effect is about 0.1. Is the model bad?",
+            "A model's Qini coefficient is 0.1, and so is that of the true effect. Is the model bad?",
             (
                 Option("Yes: 1 would be perfect", "1 needs to know who happens to buy, chance included."),
                 Option("No: the true effect itself ranks no higher, as most of an outcome is chance",
