@@ -36,6 +36,10 @@ def another_shop(phone=4):
 
 
 def _break_even(unknown, known, wrong):
+    return 1 if known <= unknown else (unknown - wrong) / (known - wrong)
+
+
+def _without_the_limit(unknown, known, wrong):
     return (unknown - wrong) / (known - wrong)
 
 
@@ -56,12 +60,14 @@ def _half(unknown, known, wrong):
 
 
 _CASES = ((0.2, 0.4, 0.1), (0.24, 0.3, 0.18), (0.1, 0.5, 0.05))
+_ALL = (*_CASES, (0.299, 0.295, 0.201))  # the last: the first baskets in a new store, where no history helps
 
 break_even = Exercise(
     answer="break_even",
-    correct=agrees(_break_even, _CASES),
+    correct=agrees(_break_even, _ALL),
     because="At the break-even, what a right link gains, p times (known - unknown), equals what a wrong one "
-    "loses, (1 - p) times (unknown - wrong). Solved for p, that is the loss over gain plus loss.",
+    "loses, (1 - p) times (unknown - wrong). Solved for p, that is the loss over gain plus loss. Without a gain, no "
+    "p is high enough.",
     misconceptions=(
         Misconception(
             "You let a wrong link earn nothing at all. It earns `wrong`: some items please everybody.",
@@ -76,12 +82,17 @@ break_even = Exercise(
             "More probable than not is a threshold for being right most often. What counts here is what being "
             "right gains and being wrong costs.",
             agrees(_half, _CASES), example=_half),
+        Misconception(
+            "Right where a right history helps. But with the baskets' .299, .295 and .201 it asks for a probability "
+            "other than 1, though even the right history does not help there.",
+            agrees(_without_the_limit, _CASES), example=_without_the_limit),
     ),
     hints=(
         "Write down the expected hit rate of a link that is right with probability p.",
-        "Set `p * known + (1 - p) * wrong` equal to `unknown` and solve for p.",
+        "Set `p * known + (1 - p) * wrong` equal to `unknown` and solve for p; then ask when p is 1 or more.",
     ),
-    solution="def break_even(unknown, known, wrong):\n    return (unknown - wrong) / (known - wrong)\n",
+    solution="def break_even(unknown, known, wrong):\n    if known <= unknown:\n        return 1\n"
+    "    return (unknown - wrong) / (known - wrong)\n",
 )
 
 switch = Exercise(
@@ -144,21 +155,24 @@ quiz = Quiz((
     Question("Why does mixing the two predictions, p times the one with the history and 1 - p times the one without, "
              "need no threshold?", (
         Option("It is the probability of the next item, given all that is known, and the list takes the most probable "
-               "items", "That is the law of total probability, if the link's probability is calibrated.", True),
+               "items", "That is the law of total probability. The list is the best one as far as the link's "
+               "probability and both predictions are true.", True),
         Option("It always uses the history", "At small p it hardly does."),
         Option("It averages two lists of items", "It averages probabilities; the list is made afterwards."),
     )),
     Question("An item arrived this morning. Which recommender cannot show it to anybody, whatever was viewed before?", (
         Option("content-kNN", "It compares attributes, and those are known this morning."),
         Option("item-kNN", "It counts who viewed what together, and nobody has viewed the item yet.", True),
-        Option("a network that reads attributes on both sides", "It scores the item by its attributes, though its own "
-               "learnt score has only ever been pushed down."),
+        Option("a network that reads the items' attributes", "It scores the item by its attributes, though its own "
+               "learnt score was never the right answer."),
     )),
-    Question("MMR made the lists more diverse. What happened to the coverage of the catalogue?", (
-        Option("It must rise, since the lists are more diverse", "Every visitor may get the same varied list."),
-        Option("It is another question: diversity compares items within a list, coverage counts items over all lists",
-               "Measure each; here a moderate trade-off moved the one and hardly the other.", True),
-        Option("It must fall, since good items are lost", "Other items take their places."),
+    Question("MMR made the lists more diverse. What follows for the coverage of the catalogue?", (
+        Option("It rises, since the lists are more diverse", "Every visitor may get the same varied list; on this page "
+               "coverage fell."),
+        Option("Nothing: diversity compares items within a list, coverage counts items over all lists",
+               "It may rise or fall. Here it fell slightly at a moderate trade-off and rose at an extreme one.", True),
+        Option("It falls, since good items are lost", "Other items take their places: at extreme trade-offs, on this "
+               "page, coverage rose."),
     )),
     Question("A model fine-tuned from the mature platform is given the visitor's own history from the phone. What was "
              "transferred?", (

@@ -181,7 +181,8 @@ def share_of_new(lists, truth, new):
 def measure_limits(shift, seed):
     """Find the oracle's expected HR@10 by events on the PC, and that of the best list that is the same for all.
 
-    At the return: the character of the oracle's lists, and the popularity of what is really viewed next (`views`).
+    At the return: the character of the oracle's lists, the share of the new items' views that they catch (`new`), and
+    the popularity of what is really viewed next (`views`).
     """
     truth = returns_of(shift, seed).truth
     same = np.tile(lists_of(truth[:, 0].mean(axis=0)[None]), (len(truth), 1))
@@ -189,7 +190,9 @@ def measure_limits(shift, seed):
                    for seen in range(LATER + 1)}
     views = views_of(shift, seed)
     really = float((truth[:, 0, 2:] @ views).mean() / views.mean())
-    return oracle_hits | character(lists_of(truth[:, 0]), shift, seed) | {
+    best = lists_of(truth[:, 0])
+    return oracle_hits | character(best, shift, seed) | {
+        "new": round(share_of_new(best, truth[:, 0], new_items(shift)), 4),
         "same_for_all": round(float(expected_hits(same, truth[:, 0]).mean()), 4), "views": round(really, 4)}
 
 
@@ -261,7 +264,8 @@ def measure_links(seed, shift=0.2, method="fine-tuned"):
 def measure_retail(start="2011-10-01"):
     """Rank the items that Online Retail first sold after `start` for its customers, by the titles of what they bought.
 
-    A hit is a new item bought later by a customer who has bought before, and that stands among the customer's ten.
+    A hit is a new item bought later by a customer who has bought before, and that stands among the customer's ten. The
+    list that is the same for all is ranked by the titles of all that these customers bought.
     """
     events = datasets.online_retail_events()
     pairs = events.drop_duplicates(["user_id", "item_id"])
@@ -274,11 +278,13 @@ def measure_retail(start="2011-10-01"):
     buyers = np.array(sorted(later["user_id"].unique()))
     past = events[is_past & events["user_id"].isin(buyers)].drop_duplicates(["user_id", "item_id"])
     text = past.groupby("user_id")["title"].agg(" ".join)[buyers]
-    scores = (words.transform(text) @ words.transform(titles[new]).T).toarray()
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :K]
     row, column = np.searchsorted(buyers, later["user_id"]), np.searchsorted(new, later["item_id"])
-    hits = (best[row] == column[:, None]).any(axis=1).astype(float)
-    found = evidence.group_difference(hits, np.full(len(hits), K / len(new)), later["user_id"].to_numpy(), draws=1000)
+    hits = {}
+    for name, bought in (("own", text), ("same", [" ".join(text)])):
+        scores = (words.transform(bought) @ words.transform(titles[new]).T).toarray()
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :K]
+        hits[name] = (np.broadcast_to(best, (len(buyers), K))[row] == column[:, None]).any(axis=1).astype(float)
+    gain = evidence.group_difference(hits["own"], hits["same"], later["user_id"].to_numpy(), draws=1000)
     return {"new_items": len(new), "customers": len(buyers), "purchases": len(later), "chance": round(K / len(new), 4),
-            "hit_rate": round(float(hits.mean()), 4), "gain": round(found.mean, 4), "low": round(found.low, 4),
-            "high": round(found.high, 4)}
+            "same_for_all": round(float(hits["same"].mean()), 4), "hit_rate": round(float(hits["own"].mean()), 4),
+            "gain": round(gain.mean, 4), "low": round(gain.low, 4), "high": round(gain.high, 4)}
