@@ -137,15 +137,20 @@ def labels_to_validate(visits):
 def measure_baseline(shift, visits, seed, method, source_weight):
     """Fit one baseline on some of the app's visits and, at `source_weight`, the web site's."""
     app, web = platform_of("app", shift, seed), platform_of("web", 0.0, seed)
-    train = app.part("train", visits)
-    items, next_items, weights = train.inputs["items"], train.next_item, np.ones(len(train.next_item))
-    if source_weight:
-        old = windows_of(web.events[web.events["session_id"] < web.visits], app.tokens)
-        items, next_items = np.concatenate([items, old.inputs["items"]]), np.concatenate([next_items, old.next_item])
-        weights = np.concatenate([weights, np.full(len(old.next_item), source_weight)])
-    model = BASELINES[method](attributes_of("app", shift)).fit(items, next_items, len(app.tokens) + 2, weights)
+    old = windows_of(web.events[web.events["session_id"] < web.visits], app.tokens)
+    model = fit_on_both(BASELINES[method](attributes_of("app", shift)), app.part("train", visits), [old], source_weight,
+                        len(app.tokens) + 2)
     parts = {"validation": app.part("validation", labels_to_validate(visits)), "test": app.part("test")}
     return {part: hit_rate_of(model.scores(windows.inputs["items"]), windows) for part, windows in parts.items()}
+
+
+def fit_on_both(model, new, old, source_weight, size):
+    """Fit a baseline on windows of the target and on a list of windows of sources, at some weight; 0 leaves them out."""
+    items = np.concatenate([windows.inputs["items"] for windows in (new, *old)])
+    next_items = np.concatenate([windows.next_item for windows in (new, *old)])
+    weights = np.repeat([1.0, source_weight], [len(new.next_item), len(items) - len(new.next_item)])
+    kept = weights > 0
+    return model.fit(items[kept], next_items[kept], size, weights[kept])
 
 
 def measure_limits(name, shift, seed):
@@ -154,18 +159,27 @@ def measure_limits(name, shift, seed):
     train, test, whole = platform.part("train"), platform.part("test"), platform.with_history()
     size = len(platform.tokens) + 2
     popularity = baselines.Popularity().fit(train.inputs["items"], train.next_item, size)
-    actions = whole.inputs["actions"] - 1
-    states, _ = oracle.filter_states(platform.truth, actions, whole.inputs["items"] - 2)
-    truth = np.pad(oracle.next_item_probabilities(platform.truth, states, actions), ((0, 0), (0, 0), (2, 0)))
+    actions, states = hidden_states(platform, whole)
     asked = whole.next_action > 0
     shares = np.bincount(train.next_action[train.next_action > 0], minlength=len(ACTIONS) + 1)[1:]
     likely = oracle.next_action_probabilities(platform.truth, states, actions)[asked]
     return {
         "item_floor": hit_rate_of(popularity.scores(test.inputs["items"]), test),
-        "item_ceiling": hit_rate_of(truth, whole),
+        "item_ceiling": hit_rate_of(true_next_items(platform, actions, states), whole),
         "action_floor": action_loss(np.broadcast_to(shares / shares.sum(), likely.shape), whole),
         "action_ceiling": action_loss(likely, whole),
     }
+
+
+def true_next_items(platform, actions, states):
+    """What the oracle knows of the next item, (n, length, tokens); nothing falls to padding and unknown."""
+    return np.pad(oracle.next_item_probabilities(platform.truth, states, actions), ((0, 0), (0, 0), (2, 0)))
+
+
+def hidden_states(platform, whole):
+    """The actions of whole visits, and the oracle's belief about the customer's hidden state after each."""
+    actions = whole.inputs["actions"] - 1
+    return actions, oracle.filter_states(platform.truth, actions, whole.inputs["items"] - 2)[0]
 
 
 def action_loss(probabilities, windows):

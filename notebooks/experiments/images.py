@@ -198,7 +198,7 @@ def measure_choice(modalities, modality_dropout, start, seed):
 
 
 def measure_fusion(modalities, modality_dropout, start, seed):
-    """HR@10 in the app of the web site's model, carried over without a label of the app."""
+    """HR@10 in the app of the web site's model, carried over and not trained on the app."""
     test = shop.platform_of("app", SHIFT, seed).part("test")
     model = moved_to_app(modalities, modality_dropout, start, seed)
     rows = hit_rates(model.predict(test.inputs, verbose=0), test)
@@ -233,10 +233,7 @@ def measure_simple(method, visits, seed):
     app, web = shop.platform_of("app", SHIFT, seed), shop.platform_of("web", 0.0, seed)
     test = app.part("test")
     old = shop.windows_of(web.events[web.events["session_id"] < web.visits], app.tokens)
-    new = app.part("train", visits)
-    weights = np.repeat([1, SOURCE_WEIGHT], [len(new.next_item), len(old.next_item)])
-    items = np.concatenate([new.inputs["items"], old.inputs["items"]])
-    model = SIMPLE[method]().fit(items, np.concatenate([new.next_item, old.next_item]), len(app.tokens) + 2, weights)
+    model = shop.fit_on_both(SIMPLE[method](), app.part("train", visits), [old], SOURCE_WEIGHT, len(app.tokens) + 2)
     return hit_rates(model.scores(test.inputs["items"]), test)
 
 
@@ -245,8 +242,6 @@ def measure_limits(seed):
     app = shop.platform_of("app", SHIFT, seed)
     test, train, whole = app.part("test"), app.part("train"), app.with_history()
     floor = baselines.Popularity().fit(train.inputs["items"], train.next_item, len(app.tokens) + 2)
-    actions = whole.inputs["actions"] - 1
-    states, _ = oracle.filter_states(app.truth, actions, whole.inputs["items"] - 2)
-    truth = np.pad(oracle.next_item_probabilities(app.truth, states, actions), ((0, 0), (0, 0), (2, 0)))
-    ends = {"floor": hit_rates(floor.scores(test.inputs["items"]), test), "ceiling": hit_rates(truth, whole)}
+    ends = {"floor": hit_rates(floor.scores(test.inputs["items"]), test),
+            "ceiling": hit_rates(shop.true_next_items(app, *shop.hidden_states(app, whole)), whole)}
     return {f"{end}_{part}": rate for end, rates in ends.items() for part, rate in rates.items()}

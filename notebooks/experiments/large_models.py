@@ -14,7 +14,7 @@ from experiments import embedding_lstm as shop
 from experiments import real_platforms as real
 from helpers.data import attributes, simulator
 from helpers.data.simulator import ACTIONS, REFERENCE
-from helpers.evaluation import baselines, metrics, oracle
+from helpers.evaluation import baselines, metrics
 from helpers.models import sequence, transfer, transformers
 
 CODE = [sys.modules[__name__], *shop.CODE, transformers]
@@ -190,20 +190,11 @@ def measure_simple(visits, seed):
     old = [shop.windows_of(platform_of(name, seed).events.query(f"session_id < {VISITS // len(SEVERAL)}"), app.tokens)
            for name in SEVERAL]
     for method, make in (("Markov chain", baselines.MarkovChain), ("item-kNN", baselines.ItemKNN)):
-        tried = [fitted(make(), few, old, weight, size) for weight in WEIGHTS]
+        tried = [shop.fit_on_both(make(), few, old, weight, size) for weight in WEIGHTS]
         hits = [shop.hit_rate_of(model.scores(held_out.inputs["items"]), held_out) for model in tried]
         for name, model in ((method, tried[0]), (f"pooled {method}", tried[int(np.argmax(hits))])):
             found[name] = shop.hit_rate_of(model.scores(test.inputs["items"]), test)
     return {**found, "oracle": oracle_of(app)}
-
-
-def fitted(model, few, old, weight, size):
-    """A baseline that has learnt from the app's visits and, at some weight, the other platforms'."""
-    items = np.concatenate([few.inputs["items"], *(windows.inputs["items"] for windows in old)])
-    next_items = np.concatenate([few.next_item, *(windows.next_item for windows in old)])
-    weights = np.repeat([1.0, weight], [len(few.next_item), len(items) - len(few.next_item)])
-    kept = weights > 0
-    return model.fit(items[kept], next_items[kept], size, weights[kept])
 
 
 def oracle_of(platform):
@@ -211,16 +202,7 @@ def oracle_of(platform):
     whole = platform.with_history()
     rows = np.sort(np.random.default_rng(platform.seed).permutation(shop.HELD_OUT)[:TEST])
     whole = shop.Windows({name: v[rows] for name, v in whole.inputs.items()}, *(v[rows] for v in whole[1:]))
-    truth, asked = true_probabilities(platform, whole)
-    ranks = metrics.target_ranks(truth[asked], whole.next_item[asked] - 2, candidates_from=0)
-    return round(metrics.hit_rate(ranks, 10), 4)
-
-
-def true_probabilities(platform, whole):
-    """What the oracle knows of the next item, (n, length, items), and where one is asked."""
-    actions = whole.inputs["actions"] - 1
-    states, _ = oracle.filter_states(platform.truth, actions, whole.inputs["items"] - 2)
-    return oracle.next_item_probabilities(platform.truth, states, actions), whole.next_item > 0
+    return shop.hit_rate_of(shop.true_next_items(platform, *shop.hidden_states(platform, whole)), whole)
 
 
 def measure_scaling(kind, width, visits, seed):
@@ -244,11 +226,12 @@ def measure_limit(seed):
     """Log loss on the web site's test visits, in nats: shares of all items, and the oracle."""
     web = platform_of("web", seed, MOST)
     train, whole = web.part("train"), web.with_history()
-    truth, asked = true_probabilities(web, whole)
+    asked = whole.next_item > 0
+    truth = shop.true_next_items(web, *shop.hidden_states(web, whole))[asked][:, 2:]
     target = whole.next_item[asked] - 2
     shares = np.bincount(train.next_item[train.next_item > 0] - 2, minlength=len(web.tokens)) + 1
     return {"floor": round(float(-np.log(shares / shares.sum())[target].mean()), 4),
-            "limit": round(float(-np.log(truth[asked][np.arange(len(target)), target]).mean()), 4)}
+            "limit": round(float(-np.log(truth[np.arange(len(target)), target]).mean()), 4)}
 
 
 REAL_SOURCE = 1500  # baskets of the five stores to learn from

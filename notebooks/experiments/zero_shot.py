@@ -128,10 +128,7 @@ def measure_limits(shift, seed, method):
     if method in shop.BASELINES:
         model = shop.BASELINES[method](None).fit(train.inputs["items"], train.next_item, len(app.tokens) + 2)
         return hit_rates(model.scores(test.inputs["items"]), test, shift, seed)
-    actions = whole.inputs["actions"] - 1
-    states, _ = oracle.filter_states(app.truth, actions, whole.inputs["items"] - 2)
-    truth = np.pad(oracle.next_item_probabilities(app.truth, states, actions), ((0, 0), (0, 0), (2, 0)))
-    return hit_rates(truth, whole, shift, seed)
+    return hit_rates(shop.true_next_items(app, *shop.hidden_states(app, whole)), whole, shift, seed)
 
 
 def measure_zero(shift, seed, words, encoder, method):

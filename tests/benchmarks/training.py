@@ -24,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
+from helpers.models import sequence
+
 PEER = Path(__file__).parent / "peers" / "training_torch.py"
 ITEMS, ACTIONS, LENGTH = 302, 6, 20
 BATCH, EPOCHS, ROUNDS = 128, (1, 6), 3
@@ -31,11 +33,9 @@ BATCH, EPOCHS, ROUNDS = 128, (1, 6), 3
 
 def make_data(sequences, seed=0):
     """Windows full of events, what follows them, and the weights to start from, as Keras draws them."""
-    from helpers.models.sequence import build_next_item
-
     rng = np.random.default_rng(seed)
     walk = rng.integers(1, 4, (sequences, LENGTH + 1)).cumsum(axis=1) % (ITEMS - 2) + 2  # there is something to learn
-    model = build_next_item(ITEMS, ACTIONS, seed=seed)
+    model = sequence.build_next_item(ITEMS, ACTIONS, seed=seed)
     weights = {f"weight_{number}": weight for number, weight in enumerate(model.get_weights())}
     actions = rng.integers(1, ACTIONS, (sequences, LENGTH))
     return {"items": walk[:, :-1], "actions": actions, "targets": walk[:, 1:]} | weights
@@ -43,8 +43,6 @@ def make_data(sequences, seed=0):
 
 def train(data, epochs):
     """Train from the given weights; return the mean loss of the last epoch, of each batch before its step."""
-    from helpers.models import sequence
-
     model = sequence.build_next_item(ITEMS, ACTIONS)
     model.set_weights([data[f"weight_{number}"] for number in range(7)])
     inputs = {name: data[name] for name in ("items", "actions")}
