@@ -14,7 +14,7 @@ from experiments import embedding_lstm as shop
 from experiments import real_platforms as real
 from helpers.data import attributes, simulator
 from helpers.data.simulator import ACTIONS, REFERENCE
-from helpers.evaluation import baselines, metrics
+from helpers.evaluation import baselines, metrics, oracle
 from helpers.models import sequence, transfer, transformers
 
 CODE = [sys.modules[__name__], *shop.CODE, transformers]
@@ -227,7 +227,8 @@ def measure_limit(seed):
     web = platform_of("web", seed, MOST)
     train, whole = web.part("train"), web.with_history()
     asked = whole.next_item > 0
-    truth = shop.true_next_items(web, *shop.hidden_states(web, whole))[asked][:, 2:]
+    actions, states = shop.hidden_states(web, whole)
+    truth = oracle.next_item_probabilities(web.truth, states, actions)[asked]
     target = whole.next_item[asked] - 2
     shares = np.bincount(train.next_item[train.next_item > 0] - 2, minlength=len(web.tokens)) + 1
     return {"floor": round(float(-np.log(shares / shares.sum())[target].mean()), 4),
