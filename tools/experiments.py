@@ -1,9 +1,13 @@
 """Measure the large tables of data/results again: notebooks with FULL = True, one after another.
 
     python tools/experiments.py [07]
+    python tools/experiments.py [07] --adopt 2
 
 A table keeps the rows that it has, as long as settings and code are those that made them: stop with Ctrl-C
 whenever you like, and start again.
+
+After a change of code that changes no number, `--adopt 2` measures two rows of each stale table again, and keeps
+the others if both come out to the last digit as they were.
 """
 
 import argparse
@@ -15,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
@@ -27,14 +32,27 @@ def has_experiments(notebook):
     return any(re.search(r"^FULL\s*=", source, re.MULTILINE) for source in cells)
 
 
-def measure(path):
-    """Run one notebook with FULL = True; show what it prints, throw its executed copy away."""
+ADOPT = """from functools import partial
+from helpers.evaluation import evidence
+evidence.read_table = partial(evidence.adopt_table, n={rows})"""
+
+
+def measure(path, adopt=0):
+    """Run one notebook with FULL = True; show what it prints, throw its executed copy away.
+
+    With adopt, FULL stays False, and a table that is stale is adopted after so many rows.
+    """
     with tempfile.TemporaryDirectory() as scratch:
+        notebook = read(path)
+        if adopt:
+            notebook.cells.insert(0, nbformat.v4.new_code_cell(ADOPT.format(rows=adopt)))
+        source = Path(scratch) / path.name
+        nbformat.write(notebook, source)
         try:
             papermill.execute_notebook(
-                str(path),
-                str(Path(scratch) / path.name),
-                parameters={"FULL": True},
+                str(source),
+                str(source.with_suffix(".done.ipynb")),
+                parameters={"FULL": not adopt},
                 cwd=str(path.parent),
                 kernel_name="python3",
                 language="python",
@@ -51,6 +69,7 @@ def main(arguments=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("notebook", nargs="?", help="the number or the name of a notebook; without it, all")
+    parser.add_argument("--adopt", type=int, default=0, metavar="N", help="measure N rows of a stale table again")
     chosen = parser.parse_args(arguments)
     prepare(os.environ)
     try:
@@ -60,7 +79,7 @@ def main(arguments=None):
         for path in paths:
             start = time.perf_counter()
             print(f"{path.stem}: measuring", flush=True)
-            measure(path)
+            measure(path, chosen.adopt)
             print(f"{path.stem}: {(time.perf_counter() - start) / 60:.1f} min", flush=True)
     except NotebookFailure as failure:
         print(failure, file=sys.stderr)

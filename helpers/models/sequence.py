@@ -24,6 +24,7 @@ recommendations, arXiv 1507.08439.
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
@@ -174,7 +175,7 @@ def _check_sizes(n_items, n_actions, n_features, embedding, units, cell, dropout
 
 
 def train(model, inputs, targets, validation=None, *,
-          learning_rate=3e-3, epochs=10, batch_size=64, patience=None, seed=0):
+          learning_rate=3e-3, epochs=10, batch_size=64, patience=None, seed=0, jit_compile="auto"):
     """Train a model of this file, and keep the weights of its best epoch.
 
     Args:
@@ -187,6 +188,8 @@ def train(model, inputs, targets, validation=None, *,
         batch_size: Windows in a step.
         patience: Epochs without a better validation loss after which training stops; None goes on to the end.
         seed: Seed of the order of the windows.
+        jit_compile: `auto` leaves it to Keras, which compiles no LSTM; True compiles the step with XLA, which
+            takes seconds at the start and pays in a training of some thousand steps.
 
     Returns:
         Dict of lists: loss, and val_loss where there is a validation set, one value an epoch.
@@ -204,39 +207,38 @@ def train(model, inputs, targets, validation=None, *,
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate, clipnorm=1.0),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0),
+        jit_compile=jit_compile,
     )
+    model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the step twice
     best = keras.callbacks.EarlyStopping(patience=patience or epochs, restore_best_weights=True)
     history = model.fit(
-        _Batches(inputs, targets, batch_size, seed),
-        validation_data=validation and _Batches(*validation, 256),
+        _batches(inputs, targets, batch_size, _orders(len(targets), epochs, seed)),
+        steps_per_epoch=-(-len(targets) // batch_size),
+        validation_data=validation and tf.data.Dataset.from_tensor_slices(tuple(validation)).batch(256),
         epochs=epochs,
-        shuffle=False,  # Keras would draw the order of the batches from the global random state
+        shuffle=False,  # the orders are drawn already
         callbacks=[best] if validation else [],
         verbose=0,
     )
     return history.history
 
 
-class _Batches(keras.utils.PyDataset):
-    """Batches in an order of their own seed, so that training does not depend on the global random state."""
+def _orders(windows, epochs, seed):
+    """An order of the windows for each epoch, (epochs, windows), in which no global random state has a part."""
+    random = np.random.default_rng(seed)
+    order, orders = random.permutation(windows), np.empty((epochs, windows), int)
+    for epoch in range(epochs):
+        random.shuffle(order)
+        orders[epoch] = order
+    return orders
 
-    def __init__(self, inputs, targets, batch_size, seed=None):
-        super().__init__()
-        self.inputs, self.targets, self.batch_size = inputs, targets, batch_size
-        self.random = None if seed is None else np.random.default_rng(seed)
-        self.order = np.arange(len(targets))
-        self.on_epoch_end()
 
-    def __len__(self):
-        return -(-len(self.order) // self.batch_size)
-
-    def __getitem__(self, number):
-        rows = self.order[number * self.batch_size : (number + 1) * self.batch_size]
-        return {name: values[rows] for name, values in self.inputs.items()}, self.targets[rows]
-
-    def on_epoch_end(self):
-        if self.random is not None:
-            self.random.shuffle(self.order)
+def _batches(inputs, targets, batch_size, orders):
+    """All batches of all epochs, one after another."""
+    windows = {name: tf.constant(values) for name, values in inputs.items()}, tf.constant(targets)
+    epochs = tf.data.Dataset.from_tensor_slices(orders)
+    rows = epochs.flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
+    return rows.map(lambda rows: tf.nest.map_structure(lambda values: tf.gather(values, rows), windows)).prefetch(1)
 
 
 def _check_targets(model, inputs, targets):

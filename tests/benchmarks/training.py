@@ -46,7 +46,7 @@ def train(data, epochs):
     model = sequence.build_next_item(ITEMS, ACTIONS)
     model.set_weights([data[f"weight_{number}"] for number in range(7)])
     inputs = {name: data[name] for name in ("items", "actions")}
-    return sequence.train(model, inputs, data["targets"], epochs=epochs, batch_size=BATCH)["loss"][-1]
+    return sequence.train(model, inputs, data["targets"], epochs=epochs, batch_size=BATCH, jit_compile=True)["loss"][-1]
 
 
 def measure(path):

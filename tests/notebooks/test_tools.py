@@ -161,6 +161,19 @@ def test_an_experiment_runs_in_full_and_leaves_the_notebook_alone(tmp_path, capf
     assert path.read_text() == before and list(tmp_path.iterdir()) == [path]
 
 
+def test_stale_tables_are_adopted_by_a_notebook_that_would_only_read_them(tmp_path, capfd):
+    cell = ("from helpers.evaluation import evidence\ndef total(n):\n    return {{'total': {}}}\n"
+            "evidence.{}_table('totals.csv', [{{'n': 5}}, {{'n': 9}}], total)")
+    first, second = code(cell.format("sum(range(n))", "run")), code(cell.format("n * (n - 1) // 2", "read"))
+    experiments.measure(saved(tmp_path / "07_x.ipynb", first))
+    path = saved(tmp_path / "07_x.ipynb", second)
+    with pytest.raises(notebooks.NotebookFailure, match="StaleTableError"):
+        experiments.measure(path)
+    experiments.measure(path, adopt=2)
+    assert capfd.readouterr().out.count("comes out as it was") == 2
+    experiments.measure(path)
+
+
 def test_a_failing_experiment_is_told(tmp_path):
     path = saved(tmp_path / "07_x.ipynb", code("FULL = False", "parameters"), code("1 / 0"))
     with pytest.raises(notebooks.NotebookFailure, match="(?s)07_x failed.*ZeroDivisionError"):
