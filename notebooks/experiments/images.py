@@ -123,17 +123,21 @@ def words(items, poor=False):
     return np.array([[float(word in title.split()) for word in known] for title in titles])
 
 
+@lru_cache(maxsize=8)
+def encoded(kind, name):
+    """One modality of a platform's items, as it is before the projection."""
+    items = catalogues()[name]
+    if kind in ("text", "poor text"):
+        return words(items, poor=kind == "poor text")
+    if kind == "pixels":
+        return simulator.draw_images(items, 16).reshape(len(items), -1) / 255
+    return images.encode_images(network(PICTURE_SIZE, kind != "random CNN"), drawn(items))
+
+
 @lru_cache(maxsize=16)
 def table_of(kind, name):
     """One modality of a platform's items as a table; the projection is fitted on the web site's items."""
-    encode = {
-        "text": words,
-        "poor text": lambda items: words(items, poor=True),
-        "pixels": lambda items: simulator.draw_images(items, 16).reshape(len(items), -1) / 255,
-        "random CNN": lambda items: images.encode_images(network(PICTURE_SIZE, False), drawn(items)),
-    }.get(kind, lambda items: images.encode_images(network(PICTURE_SIZE), drawn(items)))
-    old, new = (encode(catalogues()[platform]) for platform in ("web", name))
-    table = images.project(new, images.fit_projection(old, WIDTH))
+    table = images.project(encoded(kind, name), images.fit_projection(encoded(kind, "web"), WIDTH))
     if kind == "shuffled image":
         table[2:] = np.random.default_rng(0).permutation(table[2:])
     return 3 * table

@@ -6,6 +6,7 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,6 +81,18 @@ def test_keras_rounding_of_settings_moves_no_step_by_more_than_1e_4(name, float6
     theirs = keras_trajectory(keras_optimizer(**settings), noisy_slope(), START, STEPS)
     differences, sizes = np.abs(ours - theirs).max(axis=(1, 2)), np.abs(theirs).max(axis=(1, 2))
     np.testing.assert_array_less(differences, 1e-4 * sizes)
+
+
+def test_keras_moves_an_embedding_row_further_the_oftener_it_occurs():
+    """Keras squares the gradient of each occurrence, the paper that of their sum: sqrt(16) times as far."""
+    rate, ids = 2.0**-7, np.array([0] * 16 + [1])
+    layer = keras.layers.Embedding(2, 1, embeddings_initializer="zeros")
+    with tf.GradientTape() as tape:
+        loss = keras.ops.sum(layer(ids))
+    keras.optimizers.Adam(rate).apply(tape.gradient(loss, layer.trainable_variables), layer.trainable_variables)
+    ours, _ = opt.adam_step(np.zeros((2, 1)), np.bincount(ids)[:, None].astype(float), learning_rate=rate)
+    np.testing.assert_allclose(ours.ravel() / rate, [-1, -1], rtol=1e-5)
+    np.testing.assert_allclose(layer.get_weights()[0].ravel() / rate, [-4, -1], rtol=1e-5)
 
 
 def test_default_settings_are_keras_defaults():

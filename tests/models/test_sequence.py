@@ -103,6 +103,11 @@ def test_the_seed_decides_the_training(windows):
     assert not weights_equal(models[0], models[2])
 
 
+def test_a_step_compiled_by_xla_learns_the_same(windows):
+    losses = [train(build_next_item(8, **SMALL), *windows, epochs=2, jit_compile=how)["loss"] for how in ("auto", True)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
 def test_the_global_random_state_is_left_alone(windows):
     random.seed(5)
     np.random.seed(5)
