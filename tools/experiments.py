@@ -44,6 +44,7 @@ def measure(path, adopt=0):
     """
     with tempfile.TemporaryDirectory() as scratch:
         notebook = read(path)
+        notebook.cells = [cell for cell in notebook.cells if "raises-exception" not in tags(cell)]
         if adopt:
             notebook.cells.insert(0, nbformat.v4.new_code_cell(ADOPT.format(rows=adopt)))
         source = Path(scratch) / path.name
