@@ -189,7 +189,7 @@ def train(model, inputs, targets, validation=None, *,
         patience: Epochs without a better validation loss after which training stops; None goes on to the end.
         seed: Seed of the order of the windows.
         jit_compile: `auto` leaves it to Keras, which compiles no LSTM; True compiles the step with XLA, which
-            takes seconds at the start and pays in a training of some thousand steps.
+            takes seconds at the start: time both before you rely on it.
 
     Returns:
         Dict of lists: loss, and val_loss where there is a validation set, one value an epoch.

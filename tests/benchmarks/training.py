@@ -13,7 +13,8 @@ them, Keras on TensorFlow squares each.
 
 The speed is that of an epoch once training runs: the time of a long training less that of one epoch, the best of
 several rounds. A training of Keras also compiles first; `start` says for how long, next to the peer. The helpers run
-twice, as they are and with `jit_compile=True`: compiled by XLA, they start later and then go faster.
+twice, as they are and with `jit_compile=True`: compiled by XLA, they start seconds later, and what such a start
+varies by makes their speed uncertain.
 """
 
 import json
