@@ -40,7 +40,8 @@ evidence.read_table = partial(evidence.adopt_table, n={rows})"""
 def measure(path, adopt=0):
     """Run one notebook with FULL = True; show what it prints, throw its executed copy away.
 
-    With adopt, FULL stays False, and a table that is stale is adopted after so many rows.
+    A cell that is meant to fail is passed over: papermill would call the notebook failed. With adopt, FULL stays
+    False, and a table that is stale is adopted after so many rows.
     """
     with tempfile.TemporaryDirectory() as scratch:
         notebook = read(path)

@@ -174,6 +174,12 @@ def test_stale_tables_are_adopted_by_a_notebook_that_would_only_read_them(tmp_pa
     experiments.measure(path)
 
 
+def test_a_cell_that_is_meant_to_fail_fails_no_experiment(tmp_path):
+    experiments.measure(
+        saved(tmp_path / "12_x.ipynb", code("FULL = False", "parameters"), code("1 / 0", "raises-exception"))
+    )
+
+
 def test_a_failing_experiment_is_told(tmp_path):
     path = saved(tmp_path / "07_x.ipynb", code("FULL = False", "parameters"), code("1 / 0"))
     with pytest.raises(notebooks.NotebookFailure, match="(?s)07_x failed.*ZeroDivisionError"):
