@@ -1,10 +1,11 @@
 """The peer of `tests.benchmarks.training`, for a Python that has PyTorch: the same model, weights, batches and steps.
 
-    python training_torch.py data.npz batch epochs [epochs ...]
+    python training_torch.py data.npz batch epochs
 
-prints the loss of a first batch, then for each number of epochs the seconds of a training.
+prints the loss of a first batch, then the seconds of each epoch of a training, as JSON.
 """
 
+import json
 import sys
 import time
 
@@ -35,12 +36,12 @@ class NextItem(nn.Module):
 
 
 def train(data, epochs, batch_size, learning_rate=3e-3, seed=0):
-    """Train from the given weights; return the mean loss of the last epoch, of each batch before its step."""
+    """Train from the given weights; return the mean loss of the last epoch and the seconds of each."""
     model = NextItem([data[f"weight_{number}"] for number in range(7)])
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
     adam = torch.optim.Adam(learnt, learning_rate, eps=1e-7)
     items, actions, targets = (torch.tensor(data[name], dtype=torch.long) for name in ("items", "actions", "targets"))
-    random, order = np.random.default_rng(seed), np.arange(len(targets))
+    random, order, ends = np.random.default_rng(seed), np.arange(len(targets)), [time.perf_counter()]
     for _ in range(epochs):
         random.shuffle(order)
         losses = []
@@ -54,13 +55,11 @@ def train(data, epochs, batch_size, learning_rate=3e-3, seed=0):
                 nn.utils.clip_grad_norm_([parameter], 1.0)
             adam.step()
             losses.append(loss.item())
-    return float(np.mean(losses))
+        ends.append(time.perf_counter())
+    return float(np.mean(losses)), np.diff(ends).tolist()
 
 
 if __name__ == "__main__":
-    arrays, batch = dict(np.load(sys.argv[1])), int(sys.argv[2])
-    print(train(arrays | {name: arrays[name][:batch] for name in ("items", "actions", "targets")}, 1, batch))
-    for count in map(int, sys.argv[3:]):
-        started = time.perf_counter()
-        train(arrays, count, batch)
-        print(time.perf_counter() - started)
+    data, batch, epochs = dict(np.load(sys.argv[1])), *map(int, sys.argv[2:])
+    first = data | {name: data[name][:batch] for name in ("items", "actions", "targets")}
+    print(json.dumps([train(first, 1, batch)[0], train(data, epochs, batch)[1]]))
