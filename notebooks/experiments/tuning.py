@@ -123,3 +123,13 @@ def measure_limits(seed):
     """Floor and ceiling of the test visits."""
     found = shop.measure_limits("app", SHIFT, seed)
     return {"floor": found["item_floor"], "ceiling": found["item_ceiling"]}
+
+
+def measure_workers(seed, start, workers):
+    """Run a random search in processes of their own, and report who took how many of its trials."""
+    with tempfile.TemporaryDirectory() as folder:
+        search = f"from experiments import tuning; tuning.run_search({seed}, {start!r}, 'random', {TRIALS}, {folder!r})"
+        tuning.run_workers([sys.executable, "-c", search], workers)
+        table = tuning.trials_in(folder)
+    return {"trials": " + ".join(map(str, table["worker"].value_counts())),
+            "all_validation": " ".join(f"{score:.4f}" for score in table["validation"])}
