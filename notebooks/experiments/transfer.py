@@ -1,7 +1,7 @@
 """The measurements of notebook 08 on the simulated shop: a call gives one row of a table.
 
 Platforms, windows and the source's model are those of notebook 07. Strategies that train get the same budget; the
-pooled network trains on the visits of both platforms at once, as long as the source's model did.
+pooled network trains on the visits of both platforms at once, for as many epochs as the source's model did.
 """
 
 import sys
@@ -50,7 +50,7 @@ def network(shift, visits, seed, method, learning_rate):
     if method == "scratch":
         model = fresh
     elif method == "pooled":
-        return pooled(fresh, app, web, visits, seed)
+        return pooled(fresh, app, web, visits, learning_rate, seed)
     elif method == "gradual":
         return transfer.gradual_unfreezing(
             *given, lambda model, depth: fit(model, app, visits, learning_rate, seed), *tokens).model
@@ -61,13 +61,14 @@ def network(shift, visits, seed, method, learning_rate):
     return model
 
 
-def pooled(model, app, web, visits, seed):
+def pooled(model, app, web, visits, learning_rate, seed):
     """Train on the visits of both platforms at once; what the app does not sell is no target."""
     train, held_out = app.part("train", visits), app.part("validation", shop.labels_to_validate(visits))
     old = shop.windows_of(web.events[web.events["session_id"] < web.visits], app.tokens)
     inputs = {name: np.concatenate([rows, old.inputs[name]]) for name, rows in train.inputs.items()}
     asked = np.concatenate([train.next_item, np.where(old.next_item > 1, old.next_item, 0)])
-    sequence.train(model, inputs, asked, (held_out.inputs, held_out.next_item), seed=seed, **shop.SOURCE_BUDGET)
+    budget = {**shop.SOURCE_BUDGET, "learning_rate": learning_rate}
+    sequence.train(model, inputs, asked, (held_out.inputs, held_out.next_item), seed=seed, **budget)
     return model
 
 
