@@ -106,7 +106,8 @@ def build_minilm():
 
 def _layer(x, seen, name):
     attention = keras.layers.MultiHeadAttention(HEADS, WIDTH // HEADS, name=f"{name}.attention")
-    x = _norm(f"{name}.attention.output")(keras.layers.Add(name=f"{name}.sum")([x, attention(x, x, attention_mask=seen)]))
+    heard = keras.layers.Add(name=f"{name}.sum")([x, attention(x, x, attention_mask=seen)])
+    x = _norm(f"{name}.attention.output")(heard)
     inner = keras.layers.Dense(INNER, activation="gelu", name=f"{name}.intermediate.dense")(x)
     outer = keras.layers.Dense(WIDTH, name=f"{name}.output.dense")(inner)
     return _norm(f"{name}.output")(keras.layers.Add(name=f"{name}.output.sum")([x, outer]))
