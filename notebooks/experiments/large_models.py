@@ -2,7 +2,7 @@
 
 Three networks read the same windows for about as many multiplications an event: a causal Transformer, a masked one,
 and the Embedding-LSTM. They learn from visits of several platforms of the shop, and go on with the app's. On real
-baskets, the causal one and the LSTM learn from five stores and go on with a sixth.
+baskets, they learn from five stores and go on with a sixth.
 """
 
 import sys
@@ -25,6 +25,7 @@ TEST = 500  # visits
 SOURCE_BUDGET = {"epochs": 8, "batch_size": 64}
 VIEW, SHARE = 1, 0.3  # token of the action view; share of the items that are hidden
 LSTM_SIZES, WIDTH = {"embedding": 32, "units": 64}, 48
+TRANSFORMERS = {"causal": transformers.build_causal, "masked": transformers.build_masked}
 MOST = 16_000  # visits in the grid of sizes and visits
 PASSES = {250: 16, 1000: 8, 4000: 4, 16_000: 2}  # over the visits of the grid
 RATES = {8: 1e-2, 16: 1e-2, 32: 6e-3, 64: 4e-3}  # by width, set by hand
@@ -80,8 +81,7 @@ def build(kind, names, seed):
     n_items = len(tokens_of(names)) + 2
     if kind == "LSTM":
         return sequence.build_next_item(n_items, **sizes, **LSTM_SIZES)
-    make = {"causal": transformers.build_causal, "masked": transformers.build_masked}[kind]
-    return make(n_items, **sizes, width=WIDTH, length=shop.LENGTH)
+    return TRANSFORMERS[kind](n_items, **sizes, width=WIDTH, length=shop.LENGTH)
 
 
 def hidden(windows, mask_token, seed):
@@ -92,12 +92,17 @@ def hidden(windows, mask_token, seed):
     inputs, next_item = {k: v[other] for k, v in windows.inputs.items()}, windows.next_item[other]
     chance = np.where(next_item > 0, np.random.default_rng(seed).random(next_item.shape), 0)
     asked = (chance > 0) & (chance == chance.max(axis=1, keepdims=True))
-    questions, place = transformers.ask_next(inputs, asked, mask_token, VIEW)
+    questions, place = transformers.ask_next(inputs, asked, mask_token, action_of(inputs))
     answers = np.zeros_like(questions["items"])
     answers[np.arange(len(place)), place] = next_item[asked]
-    return ({"items": np.concatenate([items, questions["items"]]),
-             "actions": np.concatenate([windows.inputs["actions"][half], questions["actions"]])},
+    shown = {name: values[half] for name, values in windows.inputs.items()} | {"items": items}
+    return ({name: np.concatenate([values, questions[name]]) for name, values in shown.items()},
             np.concatenate([targets, answers]))
+
+
+def action_of(inputs):
+    """What the event has that is asked about: a view where there are actions, nothing where there are none."""
+    return VIEW if "actions" in inputs else None
 
 
 def fit(model, kind, train, held_out, seed, **budget):
@@ -148,7 +153,8 @@ def scores_of(model, kind, windows):
     """Logits of the next item wherever one is asked, (m, n_items)."""
     asked = windows.next_item > 0
     if kind == "masked":
-        return transformers.predict_next(model, windows.inputs, asked, model.output_shape[-1], VIEW)
+        return transformers.predict_next(model, windows.inputs, asked, model.output_shape[-1],
+                                         action_of(windows.inputs))
     return model.predict(windows.inputs, batch_size=256, verbose=0)[asked]
 
 
@@ -240,10 +246,10 @@ REAL_SOURCE = 1500  # baskets of the five stores to learn from
 
 def build_real(kind, log, seed):
     """Build a network for categories of groceries; baskets have no actions."""
-    sizes = {"item_attributes": log.described, "seed": seed}
+    n_items, sizes = len(log.tokens) + 2, {"item_attributes": log.described, "seed": seed}
     if kind == "LSTM":
-        return sequence.build_next_item(len(log.tokens) + 2, **sizes, **LSTM_SIZES)
-    return transformers.build_causal(len(log.tokens) + 2, **sizes, width=WIDTH, length=real.LENGTH)
+        return sequence.build_next_item(n_items, **sizes, **LSTM_SIZES)
+    return TRANSFORMERS[kind](n_items, **sizes, width=WIDTH, length=real.LENGTH)
 
 
 @lru_cache(maxsize=4)
@@ -251,7 +257,7 @@ def pretrained_real(kind, seed, learning_rate):
     """Train a network on baskets of the five largest stores."""
     log = real.log_of("journey")
     model, train = build_real(kind, log, seed), real.windows_of(log, "source train", REAL_SOURCE, seed)
-    sequence.train(model, train.inputs, train.next_item, seed=seed, learning_rate=learning_rate, **SOURCE_BUDGET)
+    fit(model, kind, train, None, seed, learning_rate=learning_rate, **SOURCE_BUDGET)
     return model
 
 
@@ -263,17 +269,17 @@ def measure_real(kind, start, visits, seed, source_rate, learning_rate):
     model = build_real(kind, log, 100 + seed)
     if start != "scratch":
         model = transfer.fine_tuning(pretrained_real(kind, seed, source_rate), model).model
-    sequence.train(model, train.inputs, train.next_item, (held_out.inputs, held_out.next_item), seed=seed,
-                   learning_rate=learning_rate, **budget_of(visits))
-    validation = real.hits_of(model.predict(held_out.inputs, verbose=0), held_out).mean()
-    scores = model.predict(test.inputs, batch_size=256, verbose=0)
-    return {"validation": round(float(validation), 4), "test": over_drawn_baskets(scores, test, seed)}
+    fit(model, kind, train, held_out, seed, learning_rate=learning_rate, **budget_of(visits))
+    validation = judged(scores_of(model, kind, held_out), held_out.next_item[held_out.next_item > 0])["hit_rate"]
+    return {"validation": validation, "test": over_drawn_baskets(scores_of(model, kind, test), test, seed)}
 
 
-def over_drawn_baskets(scores, windows, seed):
-    """HR@10 over as many baskets as there are, drawn with replacement: seeds then differ in the baskets, too."""
-    basket = np.repeat(windows.session, (windows.next_item > 0).sum(axis=1))
-    of_basket = shop.pd.Series(real.hits_of(scores, windows)).groupby(basket).agg(["sum", "size"])
+def over_drawn_baskets(scores, windows, seed, k=10):
+    """HR@k over as many baskets as there are, drawn with replacement: seeds then differ in the baskets, too."""
+    asked = windows.next_item > 0
+    hits = metrics.target_ranks(scores, windows.next_item[asked]) <= k
+    of_basket = shop.pd.Series(hits.astype(float)).groupby(np.repeat(windows.session, asked.sum(axis=1)))
+    of_basket = of_basket.agg(["sum", "size"])
     drawn = of_basket.iloc[np.random.default_rng(seed).integers(len(of_basket), size=len(of_basket))]
     return round(float(drawn["sum"].sum() / drawn["size"].sum()), 4)
 
@@ -285,6 +291,6 @@ def measure_real_simple(visits, seed):
     both = [real.windows_of(log, "source train", REAL_SOURCE, seed), real.windows_of(log, "target train", visits, seed)]
     items = np.concatenate([windows.inputs["items"] for windows in both])
     asked = np.concatenate([windows.next_item for windows in both])
-    scores = {name: make().fit(items, asked, len(log.tokens) + 2).scores(test.inputs["items"])
+    scores = {name: make().fit(items, asked, len(log.tokens) + 2).scores(test.inputs["items"])[test.next_item > 0]
               for name, make in real.BASELINES.items()}
     return {name: over_drawn_baskets(found, test, seed) for name, found in scores.items()}
