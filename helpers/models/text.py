@@ -13,7 +13,9 @@ title, and the network learns what to do with vectors:
     swap_catalogue                  the same trained model, with another catalogue
     correct_by_popularity           what a few labels say about single items, added to any model's scores
 
-Tables of item vectors have a row for each token, zeros for padding (0) and unknown (1) first: `with_reserved`.
+Any vectors serve, as long as equal directions mean the same in both catalogues; those of a published sentence encoder
+are in `minilm`. Tables of item vectors have a row for each token, zeros for padding (0) and unknown (1) first:
+`with_reserved`.
 
 Source: Ding, H. et al. (2021), Zero-shot recommender systems, arXiv 2105.08318; Hou, Y. et al. (2022), Towards
 universal sequence representation learning for recommender systems, arXiv 2206.05941.

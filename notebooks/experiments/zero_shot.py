@@ -15,16 +15,16 @@ from experiments import transfer as study
 from helpers.data import attributes, simulator
 from helpers.data.simulator import REFERENCE
 from helpers.evaluation import baselines, metrics, oracle
-from helpers.models import sequence, text
+from helpers.models import minilm, sequence, text
 
-CODE = [sys.modules[__name__], shop, study, attributes, simulator, baselines, metrics, oracle, sequence, text]
+CODE = [sys.modules[__name__], shop, study, attributes, simulator, baselines, metrics, oracle, minilm, sequence, text]
 OWN_WORDS = {
     "boots": "ankle shoes", "sandals": "flip-flops", "shirt": "blouse", "dress": "gown", "jacket": "coat",
     "jeans": "denim trousers", "hat": "cap", "bag": "purse", "scarf": "shawl", "watch": "timepiece",
     "belt": "waistband", "gloves": "mittens", "basic": "budget", "classic": "traditional", "premium": "luxury",
 }  # fmt: skip
 NAMED = 40  # titles whose partner a person has named, for the trained encoder
-WIDTH = 256  # of n-gram vectors, as long as static ones
+WIDTH = 256  # of n-gram vectors, as long as static ones; sentence vectors have 384 numbers
 N_FEATURES = 4096  # n-grams that the trained encoder reads
 LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyz"))
 
@@ -67,12 +67,20 @@ def trained_encoder(seed, named=NAMED):
 
 
 def encode(titles, encoder, seed=0):
-    """Vectors of titles: `n-grams`, `static` or `trained`."""
+    """Vectors of titles: `n-grams`, `static`, `sentence` or `trained`."""
     if encoder == "n-grams":
         return text.ngram_vectors(titles, WIDTH)
     if encoder == "static":
         return text.static_vectors(titles)
+    if encoder == "sentence":
+        return sentences(tuple(titles))
     return trained_encoder(seed).predict(text.ngram_vectors(titles, N_FEATURES), verbose=0)
+
+
+@lru_cache(maxsize=4)
+def sentences(titles):
+    """Vectors by the published sentence encoder, which takes seconds for a catalogue."""
+    return minilm.sentence_vectors(titles)
 
 
 def vectors_of(name, shift, words, encoder, seed):

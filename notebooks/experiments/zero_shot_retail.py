@@ -14,12 +14,16 @@ import numpy as np
 import pandas as pd
 
 from helpers.data import datasets, sessions
-from helpers.evaluation import baselines, metrics
-from helpers.models import sequence, text
+from helpers.evaluation import baselines, evidence, metrics
+from helpers.models import minilm, sequence, text
 
-CODE = [sys.modules[__name__], datasets, sessions, baselines, metrics, sequence, text]
+CODE = [sys.modules[__name__], datasets, sessions, baselines, evidence, metrics, minilm, sequence, text]
 BASELINES = {"popularity": baselines.Popularity, "Markov chain": baselines.MarkovChain, "item-kNN": baselines.ItemKNN}
-ENCODERS = {"n-grams": lambda titles: text.ngram_vectors(titles, 256), "static": text.static_vectors}
+ENCODERS = {
+    "n-grams": lambda titles: text.ngram_vectors(titles, 256),
+    "static": text.static_vectors,
+    "sentence": lambda titles: np.stack([sentences()[title] for title in titles]),
+}
 TARGET, LENGTH = ("Germany", "France"), 20
 START = pd.Timestamp("2011-09-01", tz="UTC")  # of the test
 TUNING = pd.Timestamp("2011-07-01", tz="UTC")  # from here to START, labels for choosing
@@ -53,6 +57,13 @@ def second_names():
     return names[(plain != first).to_numpy()].drop_duplicates("item_id").set_index("item_id")["title"]
 
 
+@lru_cache
+def sentences():
+    """Each title and its vector by the published sentence encoder, which takes a minute for all of them."""
+    every = sorted({*titles(), *second_names()})
+    return dict(zip(every, minilm.sentence_vectors(every)))
+
+
 def match_hits(encoder):
     """For each second name whether its nearest first name is that of the same product, (n,) of 0 and 1."""
     known, other = titles(), second_names()
@@ -62,8 +73,11 @@ def match_hits(encoder):
 
 
 def measure_match(encoder):
-    """Share of second names whose nearest first name is right."""
-    return {"score": round(float(match_hits(encoder).mean()), 4), "products": len(second_names())}
+    """Share of second names whose nearest first name is right, and how far it is from that of n-grams."""
+    hits = match_hits(encoder)
+    gap = evidence.group_difference(hits, match_hits("n-grams"), np.arange(len(hits)), draws=1000)
+    return {"score": round(float(hits.mean()), 4), "products": len(hits),
+            "gap": round(gap.mean, 4), "gap_low": round(gap.low, 4), "gap_high": round(gap.high, 4)}
 
 
 @lru_cache(maxsize=2)
