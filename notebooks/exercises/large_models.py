@@ -186,7 +186,7 @@ quiz = Quiz((
         Option("train from scratch, since other shops differ", "The measurement says what that costs with 50 "
                "visits."),
     )),
-    Question("Pretraining was worth about 11 points with 50 visits, 2 with 500 and none with 3,000. Why?", (
+    Question("Pretraining was worth about 10 points and more with 50 visits, 2 with 500 and none with 3,000. Why?", (
         Option("The pretrained network gets worse with more visits", "It gets better, too; the one from scratch "
                "catches up."),
         Option("What the platforms teach, enough visits of one's own teach as well", "Transfer saves labels. Where "
