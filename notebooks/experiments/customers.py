@@ -28,14 +28,15 @@ from helpers.models import sequence, transfer
 CODE = [sys.modules[__name__], *study.CODE]
 KNOWN = REFERENCE["source_sessions"] // 2  # more than the web site has customers
 ROWS = 1 + 2 * KNOWN  # of the nameless, of customers of the web site, and of strangers
+SHIFTS = {"web": 0.0, "app": 0.2}
 ITEMS, FIRST_ROW = REFERENCE["items"] + 2, len(ACTIONS) + 1
 
 
-class Visitors(study.Drawn):
+class Visitors(shop.Platform):
     """Visits of one platform, each after an event that says which row of the table its customer has."""
 
-    def __init__(self, truth, seed, visits, naming, share):
-        super().__init__(truth, seed, visits)
+    def __init__(self, name, seed, naming, share):
+        super().__init__(name, SHIFTS[name], seed, REFERENCE["source_sessions" if name == "web" else "target_sessions"])
         arrivals = self.events.drop_duplicates("session_id")
         row = self._rows_of(arrivals["user_id"].str[-6:].astype(int).to_numpy(), naming, share)
         arrivals = arrivals.assign(event_type="arrival", item_id=[f"row {number}" for number in row])
@@ -59,22 +60,16 @@ class Visitors(study.Drawn):
         return windows._replace(inputs=inputs)
 
 
-def visitors_of(name, seed, naming, share=1.0):
-    """Draw the visitors of `web` or `app` at the reference setting."""
-    truth = simulator.make_shop({"web": 0.0, "app": 0.2}, seed=REFERENCE["shop_seed"])[name]
-    return Visitors(truth, seed, REFERENCE["source_sessions" if name == "web" else "target_sessions"], naming, share)
-
-
 def build(name, seed):
     """An Embedding-LSTM with attributes, and a row for each customer beside those of the actions."""
-    return sequence.build_next_item(ITEMS, FIRST_ROW + ROWS, item_attributes=shop.attributes_of(name, 0.2 * (name == "app")),
+    return sequence.build_next_item(ITEMS, FIRST_ROW + ROWS, item_attributes=shop.attributes_of(name, SHIFTS[name]),
                                     seed=seed, **shop.SIZES)
 
 
 @lru_cache(maxsize=2)
 def source_model(seed, naming):
     """Train the web site's model, which sees its customers as nameless, by rows of their own, or hashed."""
-    web, model = visitors_of("web", seed, naming), build("web", seed)
+    web, model = Visitors("web", seed, naming, 1.0), build("web", seed)
     train, held_out = web.part("train"), web.part("validation")
     sequence.train(model, train.inputs, train.next_item, (held_out.inputs, held_out.next_item),
                    seed=seed, **shop.SOURCE_BUDGET)
@@ -83,9 +78,9 @@ def source_model(seed, naming):
 
 def measure_names(share, visits, seed, naming, learning_rate):
     """Fine-tune on some of the app's visits; HR@10 at every event, and at the arrival alone."""
-    app, fresh = visitors_of("app", seed, naming, share), build("app", 100 + seed)
+    app, fresh = Visitors("app", seed, naming, share), build("app", 100 + seed)
     source = source_model(seed, "remapped" if naming == "anew" else naming)
-    web_tokens = shop.platform_of("web", 0.0, seed).tokens
+    web_tokens = shop.platform_of("web", SHIFTS["web"], seed).tokens
     model = transfer.fine_tuning(source, fresh, web_tokens, app.catalogue).model
     if naming == "anew":
         (table,), (new,) = (net.get_layer("action_embedding").get_weights() for net in (model, fresh))
@@ -100,7 +95,7 @@ def measure_names(share, visits, seed, naming, learning_rate):
 
 def measure_source(seed, naming):
     """HR@10 on arrival of the web site's own model: on visits that it was trained with, and on later ones."""
-    web, model = visitors_of("web", seed, naming), source_model(seed, naming)
+    web, model = Visitors("web", seed, naming, 1.0), source_model(seed, naming)
     parts = {"trained with": web.part("train", shop.HELD_OUT), "later": web.part("test")}
     return {name: hit_rate_on_arrival(model.predict(part.inputs, batch_size=256, verbose=0), part) for name, part in parts.items()}
 
@@ -113,15 +108,12 @@ def hit_rate_on_arrival(scores, windows):
 
 def measure_limit(seed, knows):
     """HR@10 of the oracle that is told each `customer`'s type, or `nothing`; at every event, and at the arrival alone."""
-    app = shop.platform_of("app", 0.2, seed)
+    app = shop.platform_of("app", SHIFTS["app"], seed)
     whole = app.with_history()
     viewed_first = np.where(whole.inputs["actions"][:, 0] == VIEW + 1, whole.inputs["items"][:, 0], 0)
     asked = whole._replace(next_item=np.concatenate([viewed_first[:, None], whole.next_item], axis=1))
-    likely = np.zeros((*asked.next_item.shape, ITEMS))
-    types = types_of_test_visits(app)
-    for told in range(REFERENCE["types"]) if knows == "customer" else [None]:
-        rows = slice(None) if told is None else types == told
-        likely[rows] = true_items_from_arrival(app.truth, told, whole.inputs["actions"][rows] - 1, whole.inputs["items"][rows] - 2)
+    types = np.eye(REFERENCE["types"])[types_of_test_visits(app)] if knows == "customer" else app.truth.types[None]
+    likely = true_items_from_arrival(app, types, whole.inputs["actions"] - 1, whole.inputs["items"] - 2)
     arrival = np.where(np.arange(asked.next_item.shape[1]) == 0, asked.next_item, 0)
     return {"limit": shop.hit_rate_of(likely, asked), "arrival": shop.hit_rate_of(likely, asked._replace(next_item=arrival))}
 
@@ -133,11 +125,13 @@ def types_of_test_visits(app):
     return customers[tested["user_id"].str[-6:].astype(int)]
 
 
-def true_items_from_arrival(truth, told, actions, items):
-    """The oracle's probabilities of the next item, before the first event and after each, (n, 1 + length, tokens)."""
-    types = truth.types if told is None else np.eye(len(truth.types))[told]
+def true_items_from_arrival(app, types, actions, items):
+    """The oracle's probabilities of the next item, before the first event and after each, (n, 1 + length, tokens).
+
+    `types` (n or 1, types) is what it is told of a visit's customer.
+    """
+    truth = app.truth
     start = types @ truth.initial * truth.action[:, VIEW] / truth.action[:, [VIEW, SEARCH]].sum(axis=1)
-    first = np.pad(start / start.sum() @ truth.emission, (2, 0))
-    states = oracle.filter_states(truth, actions, items, types[None])[0]
-    later = np.pad(oracle.next_item_probabilities(truth, states, actions), ((0, 0), (0, 0), (2, 0)))
-    return np.concatenate([np.broadcast_to(first, (len(later), 1, ITEMS)), later], axis=1)
+    first = np.pad(start / start.sum(axis=1, keepdims=True) @ truth.emission, ((0, 0), (2, 0)))
+    later = shop.true_next_items(app, actions, oracle.filter_states(truth, actions, items, types)[0])
+    return np.concatenate([np.broadcast_to(first[:, None], (len(later), 1, ITEMS)), later], axis=1)
